@@ -1,0 +1,30 @@
+# Every target sets up .venv by itself when it is missing or when the requirements have changed.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: demo test train bench lint
+
+demo: $(READY)  ## open the page with the embedded model
+	$(BIN)/python app.py
+
+test: $(READY)  ## everything CI runs
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest
+
+train: $(READY)  ## train a small model on the bundled pairs
+	$(BIN)/accelerate launch --config_file training/profiles/cpu.yaml training/train.py \
+	  --config training/recipes/demo.yaml --dataset data/original/pairs.jsonl --output_dir build/train
+
+bench: $(READY)  ## measure; results go to benchmarks/results/
+	$(BIN)/python benchmarks/run.py
+
+lint: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+$(READY): requirements.txt training/requirements.txt tests/requirements.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet -r tests/requirements.txt
+	touch $@

@@ -1,0 +1,50 @@
+import torch
+
+from titlegen.constraints import TitleConstraints, open_brackets
+
+SURFACES = ["", "", "勇者", "の", "剣", "「", "」", "者の", " ", "『", "』", "長い長い題"]
+END, START = 1, 0
+
+
+def allowed(text_ids, **options):
+    options = {"prefix": "", "character_range": (1, 20), "forbidden": ()} | options
+    constraints = TitleConstraints(SURFACES, END, 1, **options)
+    scores = constraints(torch.tensor([[START, *text_ids]]), torch.zeros(1, len(SURFACES)))
+    return {i for i, score in enumerate(scores[0].tolist()) if score == 0}
+
+
+def test_a_title_ends_only_between_its_bounds():
+    assert END not in allowed([2], character_range=(3, 20))
+    assert END in allowed([2, 3], character_range=(3, 20))
+    assert allowed([2, 3], character_range=(1, 3)) == {END}
+
+
+def test_brackets_open_and_close_in_order():
+    assert 6 not in allowed([2])
+    assert 6 not in allowed([5]), "an empty pair says nothing"
+    assert END not in allowed([5, 2]) and 6 in allowed([5, 2]) and 10 not in allowed([5, 2])
+    assert open_brackets("「『」』") is None and open_brackets("【悲報】「") == ["「"]
+
+
+def test_room_is_kept_for_the_closing_bracket():
+    assert allowed([5, 2, 3], character_range=(1, 5)) == {6}
+    assert 5 not in allowed([2], character_range=(1, 4))
+
+
+def test_a_forbidden_word_is_caught_however_it_is_cut():
+    assert 2 not in allowed([], forbidden=("勇者",))
+    assert 4 not in allowed([2, 3], forbidden=("者の剣",)) and 4 not in allowed([7], forbidden=("者の剣",))
+    assert 4 in allowed([2], forbidden=("者の剣",))
+
+
+def test_the_prefix_counts():
+    assert END in allowed([3], prefix="勇者と仲間", character_range=(6, 20))
+    assert 6 in allowed([2], prefix="「") and END not in allowed([2], prefix="「")
+
+
+def test_spaces_stand_only_between_words():
+    assert 8 not in allowed([]) and 8 not in allowed([2, 8]) and 8 in allowed([2])
+
+
+def test_there_is_always_a_way_on():
+    assert allowed([2], character_range=(2, 2), forbidden=("勇",)) == {END}

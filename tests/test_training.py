@@ -1,0 +1,134 @@
+"""The training command itself: the right loss, the same end after a stop, and a folder that is whole."""
+
+import json
+import math
+
+import pytest
+import torch
+from conftest import PAIRS, ROOT, TINY, flags, run_python
+from safetensors.torch import load_file
+
+from training.config import ConfigError
+from training.train import main
+
+# No dropout and no continuation: what is left to differ is only how the batch is cut.
+EXACT = TINY | {
+    "dropout": 0.0,
+    "continuation_share": 0.0,
+    "max_steps": 2,
+    "train_sampling_strategy": "sequential",
+    "learning_rate": 1e-3,
+}
+
+
+def log_of(folder):
+    history = json.loads((folder / "trainer_state.json").read_text())["log_history"]
+    return [(entry["loss"], entry["grad_norm"]) for entry in history if "loss" in entry]
+
+
+@pytest.fixture(scope="module")
+def whole_batch(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("64x1")
+    main(flags(dataset=PAIRS, output_dir=folder, report_to="none", **EXACT | {"per_device_train_batch_size": 64}))
+    return log_of(folder)
+
+
+@pytest.mark.parametrize(("batch", "accumulation"), [(16, 4), (4, 16)])
+def test_the_step_does_not_depend_on_how_the_batch_is_cut(tmp_path, whole_batch, batch, accumulation):
+    settings = EXACT | {"per_device_train_batch_size": batch, "gradient_accumulation_steps": accumulation}
+    main(flags(dataset=PAIRS, output_dir=tmp_path, report_to="none", **settings))
+    assert log_of(tmp_path) == [pytest.approx(step, rel=1e-5) for step in whole_batch]
+
+
+def test_two_processes_take_the_same_step(tmp_path, whole_batch):
+    settings = EXACT | {"per_device_train_batch_size": 4, "gradient_accumulation_steps": 8, "test_pairs": 5}
+    run_python(
+        "-m", "accelerate.commands.launch", "--config_file", "training/profiles/cpu_2.yaml", "training/train.py",
+        *flags(dataset=PAIRS, output_dir=tmp_path, report_to="none", **settings),
+    )  # fmt: skip
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics["processes"] == 2 and metrics["effective_batch_size"] == 64
+    assert log_of(tmp_path) == [pytest.approx(step, rel=1e-5) for step in whole_batch]
+    # An odd number of test pairs over two processes: none lost, none scored twice.
+    assert metrics["test"]["pairs"] == 5 == len((tmp_path / "predictions.jsonl").read_text().splitlines())
+
+
+def test_the_loss_is_the_mean_over_target_tokens(whole_batch):
+    assert whole_batch[0][0] == pytest.approx(math.log(TINY["vocab_size"]), rel=0.05)
+
+
+@pytest.mark.parametrize("stop_after", [2, 3])
+def test_a_resumed_run_ends_where_an_undisturbed_one_does(tmp_path, stop_after):
+    settings = TINY | {"max_steps": 6, "save_steps": 1, "max_train_pairs": 32, "num_train_epochs": 2}
+    main(flags(dataset=PAIRS, output_dir=tmp_path / "whole", report_to="none", **settings))
+    code = (
+        "import sys; from transformers import TrainerCallback; import training.trainer as t;"
+        "from training.train import main;"
+        "Stop = type('Stop', (TrainerCallback,), {'on_save': lambda self, a, s, c, **k: s.global_step == int(sys.argv[1]) and __import__('os')._exit(9)});"
+        "init = t.TitleTrainer.__init__;"
+        "t.TitleTrainer.__init__ = lambda self, *a, **k: (init(self, *a, **k), self.add_callback(Stop))[0];"
+        "main(sys.argv[2:])"
+    )
+    arguments = flags(dataset=PAIRS, output_dir=tmp_path / "cut", report_to="none", **settings)
+    assert run_python("-c", code, stop_after, *arguments, check=False).returncode == 9
+    assert not (tmp_path / "cut" / "metrics.json").exists()
+    main([*arguments, "--resume_from_checkpoint", "true"])
+    whole, cut = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "cut"))
+    for name, weight in whole.items():
+        assert torch.allclose(weight, cut[name], atol=1e-6), name
+
+
+def test_the_finished_folder_holds_what_a_user_needs_and_nothing_of_the_machine(model_dir):
+    names = {path.name for path in model_dir.iterdir()}
+    assert names >= {
+        "config.json", "generation_config.json", "model.safetensors", "tokenizer_config.json", "vocab.txt",
+        "pipeline.py", "settings.py", "text.py", "constraints.py", "selection.py", "metrics.json", "predictions.jsonl",
+        "trainer_state.json",
+    }  # fmt: skip
+    assert not [name for name in names if "partial" in name]
+    metrics = json.loads((model_dir / "metrics.json").read_text())
+    assert metrics["steps"] == TINY["max_steps"] and metrics["test"]["pairs"] == TINY["test_pairs"]
+    assert {"rougeL", "chrf", "distinct_2", "copies"} <= set(metrics["test"]["model"])
+    assert str(ROOT) not in (model_dir / "metrics.json").read_text()
+
+
+def test_averaging_takes_the_mean_of_the_last_checkpoints(tmp_path):
+    main(flags(dataset=PAIRS, output_dir=tmp_path, report_to="none", average_checkpoints=2, **TINY))
+    first, last = (load_file(tmp_path / f"checkpoint-{step}" / "model.safetensors") for step in (2, 4))
+    for name, weight in load_file(tmp_path / "model.safetensors").items():
+        assert torch.allclose(weight, (first[name] + last[name]) / 2, atol=1e-6), name
+
+
+def test_pretraining_from_text_gives_a_base_model_for_pairs(tmp_path):
+    texts = "".join(
+        json.dumps(
+            {"text": f"{i}日目の朝、猫は港へ行った。そこで白い船を見た。船は北へ行くという。猫は船に乗った。" * 4},
+            ensure_ascii=False,
+        )
+        + "\n"
+        for i in range(60)
+    )
+    (tmp_path / "texts.jsonl").write_text(texts, encoding="utf-8")
+    settings = TINY | {"vocab_size": 400}
+    base = tmp_path / "base"
+    main(flags(objective="denoise", dataset=tmp_path / "texts.jsonl", output_dir=base, report_to="none", **settings))
+    pairs = {k: v for k, v in settings.items() if k not in ("new_decoder_layers", "vocab_size")}
+    main(flags(dataset=PAIRS, base_model=base, output_dir=tmp_path / "fine", report_to="none", **pairs))
+    assert json.loads((tmp_path / "fine" / "metrics.json").read_text())["base_model"] is not None
+
+
+@pytest.mark.parametrize(
+    ("wanted", "word"), [("true", "no checkpoint to resume"), ("somewhere", "somewhere is not a checkpoint")]
+)
+def test_resuming_without_a_checkpoint_is_refused(tmp_path, wanted, word):
+    with pytest.raises(ConfigError, match=word):
+        main(flags(dataset=PAIRS, output_dir=tmp_path, resume_from_checkpoint=wanted, **TINY))
+
+
+def test_a_user_s_mistake_is_one_sentence_and_writes_nothing(tmp_path):
+    done = run_python("training/train.py", *flags(dataset="nowhere.jsonl", output_dir=tmp_path / "run"), check=False)
+    assert done.returncode == 1
+    assert (
+        done.stderr.splitlines()[-1].startswith("error: No pairs at nowhere.jsonl") and "Traceback" not in done.stderr
+    )
+    assert not (tmp_path / "run").exists()

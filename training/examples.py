@@ -1,0 +1,74 @@
+"""What a run reads, made ready once: tokenizer, tensors and the pairs whose titles are scored."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from datasets import Dataset
+
+from titlegen.text import codec_for
+from training.config import DataArguments, ModelArguments
+from training.data import PairCollator, load_pairs, load_texts, tokenize, with_all_splits
+from training.denoising import DenoisingCollator, windows
+from training.model import SpecialIds
+from training.tokenizer import tokenizer_for
+
+
+@dataclass
+class Examples:
+    """Everything the trainer reads; `samples` and `test` keep their text, because titles are written for them."""
+
+    tokenizer: Any
+    collator: Any
+    train: Dataset
+    validation: Dataset | None
+    samples: Dataset | None = None
+    test: Dataset | None = None
+    known_titles: tuple[str, ...] = ()
+
+
+def read_examples(model: ModelArguments, data: DataArguments) -> Examples:
+    """Read the data set that the arguments name, for either objective."""
+    return _denoising_examples(model, data) if data.objective == "denoise" else _pair_examples(model, data)
+
+
+def _pair_examples(model: ModelArguments, data: DataArguments) -> Examples:
+    pairs = load_pairs(data.dataset, data.title_column, data.synopsis_column, data.dataset_revision)
+    pairs = with_all_splits(pairs, data.validation_share, data.test_share)
+    train = _first(pairs["train"], data.max_train_pairs)
+    tokenizer = tokenizer_for(model, lambda: (text for row in train for text in (row["title"], row["synopsis"])))
+    limits = (data.max_source_length, data.max_target_length, data.preprocessing_workers)
+    samples = _first(pairs["validation"].shuffle(seed=0), data.eval_pairs) if "validation" in pairs else None
+    return Examples(
+        tokenizer=tokenizer,
+        collator=_pair_collator(tokenizer, data.continuation_share),
+        train=tokenize(train, tokenizer, *limits),
+        validation=tokenize(samples, tokenizer, *limits) if samples else None,
+        samples=samples,
+        test=_first(pairs["test"], data.test_pairs) if "test" in pairs else None,
+        known_titles=tuple(train["title"]),
+    )
+
+
+def _denoising_examples(model: ModelArguments, data: DataArguments) -> Examples:
+    texts = load_texts(data.dataset, data.dataset_revision)
+    tokenizer = tokenizer_for(model, lambda: (line for row in texts for line in row["text"].splitlines()))
+    cut = windows(texts, tokenizer, data.max_source_length - 2, data.preprocessing_workers).shuffle(seed=0)
+    held_out, train = cut.select(range(data.eval_pairs)), cut.select(range(data.eval_pairs, len(cut)))
+    special = SpecialIds.of(tokenizer)
+    collator = DenoisingCollator(
+        _pair_collator(tokenizer, 0.0),
+        mask_id=tokenizer.mask_token_id,
+        start_ids=[special.start],
+        end_id=special.end,
+        sentence_end_id=tokenizer.convert_tokens_to_ids("。"),
+    )
+    return Examples(tokenizer, collator, _first(train, data.max_train_pairs), held_out)
+
+
+def _pair_collator(tokenizer: Any, continuation_share: float) -> PairCollator:
+    special = SpecialIds.of(tokenizer)
+    return PairCollator(special.pad, special.start, codec_for(tokenizer).encode_synopsis("", 8), continuation_share)
+
+
+def _first(rows: Dataset, count: int | None) -> Dataset:
+    return rows if count is None else rows.select(range(min(count, len(rows))))

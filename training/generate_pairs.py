@@ -1,0 +1,380 @@
+#!/usr/bin/env python3
+"""Generate synthetic (synopsis, title) pairs from the hand-written frames.
+
+The pairs pre-train a small model before it sees real ones: they teach that a
+title carries over names, skills, places and numbers from the synopsis, and
+which of them matter. Everything is drawn from ``training/frames/*.yaml``; the
+same seed gives the same pairs on every machine.
+
+    python training/generate_pairs.py --count 50000 --seed 0 --out build/generated.jsonl
+
+How the frame files are written is told at the top of ``frames/lexicon.yaml``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import re
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import yaml
+
+FRAMES_DIR = Path(__file__).resolve().parent / "frames"
+SYNOPSIS_CHARS = (60, 400)
+TITLE_CHARS = (2, 100)
+# Upper end of each title length class, and the share of titles it should get.
+TITLE_CLASSES = ((6, 0.08), (15, 0.25), (30, 0.35), (50, 0.22), (100, 0.10))
+ASIDES = (0, 0, 1, 1, 1, 2, 2)  # how many asides a synopsis gets, by equal chance
+SECOND_WORDING_SHARE = 0.5  # optional parts hold independent remarks: often show two
+SUBTITLE_SHARE = 0.65
+REPEATED_TITLES = 0.03  # at most this share of titles was given out before
+GIVE_UP_AFTER = 3000  # attempts in a row without a new pair
+
+T = TypeVar("T")
+Node = str | tuple[str, str] | list[list]
+
+
+class FrameError(ValueError):
+    """A frame file that cannot be used, or too many pairs asked of it."""
+
+
+@dataclass
+class Line:
+    """One wording or title: its text as nodes, and the tags around it."""
+
+    nodes: list[Node]
+    sets: set[str] = field(default_factory=set)
+    needs: set[str] = field(default_factory=set)
+    bars: set[str] = field(default_factory=set)
+
+    def fits(self, tags: set[str]) -> bool:
+        """Say whether this line may be chosen after lines that set ``tags``."""
+        return self.needs <= tags and not self.bars & tags
+
+
+@dataclass
+class Part:
+    """One part of a synopsis: the chance that it shows and its wordings."""
+
+    chance: float
+    lines: list[Line]
+
+
+@dataclass
+class Frame:
+    """A checked frame, ready to be drawn from."""
+
+    where: str
+    genre: str
+    slots: dict[str, str]
+    parts: list[Part]
+    titles: list[Line]
+    asides: list[Line]
+    aside_slots: dict[str, str]
+
+
+def parse_text(text: str, where: str) -> list[Node]:
+    """Split a text into literals, ``("slot", name)`` and lists of wordings."""
+    nodes: list[Node] = []
+    for piece in re.split(r"(\{[^{}]*\}|\[[^\[\]]*\])", text):
+        if piece.startswith("{") and piece.endswith("}"):
+            nodes.append(("slot", piece[1:-1]))
+        elif piece.startswith("[") and piece.endswith("]"):
+            nodes.append([parse_text(one, where) for one in piece[1:-1].split("|")])
+        elif re.search(r"[{}\[\]]", piece):
+            raise FrameError(f"{where}: unbalanced brace or bracket in '{text}'.")
+        elif piece:
+            nodes.append(piece)
+    return nodes
+
+
+def parse_line(text: str, where: str) -> Line:
+    """Read the tags in front of a wording and the wording itself."""
+    line = Line([])
+    while match := re.match(r"<([+!]?)(\w+)>", text):
+        {"+": line.sets, "!": line.bars, "": line.needs}[match[1]].add(match[2])
+        text = text[match.end() :]
+    line.nodes = parse_text(text, where)
+    return line
+
+
+def parse_part(block: str, where: str) -> Part:
+    """Read one block of wordings, the first line of which may be a chance."""
+    if re.search(r"\n\s*\(\d+%\)", block):
+        raise FrameError(f"{where}: a chance such as (40%) must be the first line of its part.")
+    lines = [one.strip() for one in block.strip().splitlines()]
+    chance = 1.0
+    if match := re.fullmatch(r"\((\d+)%\)", lines[0]):
+        chance, lines = int(match[1]) / 100, lines[1:]
+    return Part(chance, [parse_line(one, where) for one in lines])
+
+
+def slots_in(nodes: list[Node]) -> Iterator[str]:
+    """Yield the slot names that a parsed text uses."""
+    for node in nodes:
+        if isinstance(node, tuple):
+            yield node[1]
+        elif isinstance(node, list):
+            for inner in node:
+                yield from slots_in(inner)
+
+
+def pick(rng: random.Random, items: list[T]) -> T:
+    """Choose one item; random() is the one draw Python promises to keep stable."""
+    return items[int(rng.random() * len(items))]
+
+
+def render(nodes: list[Node], rng: random.Random, value: Callable[[str], str]) -> str:
+    """Write a parsed text out, with ``value`` giving what a slot is filled with."""
+    out = []
+    for node in nodes:
+        if isinstance(node, str):
+            out.append(node)
+        elif isinstance(node, tuple):
+            out.append(value(node[1]))
+        else:
+            out.append(render(pick(rng, node), rng, value))
+    return "".join(out)
+
+
+def read_yaml(path: Path) -> dict:
+    """Read one frame file; what is wrong with it is said in one sentence."""
+    try:
+        return yaml.safe_load(path.read_text("utf-8")) or {}
+    except yaml.YAMLError as err:
+        raise FrameError(f"{path.name}: is not valid YAML ({' '.join(str(err).split())}).") from err
+
+
+class Library:
+    """All lexicons and frames of a folder, read and checked once."""
+
+    def __init__(self, folder: Path = FRAMES_DIR) -> None:
+        self.lexicons: dict[str, list[list[Node]]] = {}
+        self.frames: list[Frame] = []
+        # Sorted, because a folder lists its files in no promised order.
+        files = {path.name: read_yaml(path) for path in sorted(folder.glob("*.yaml"))}
+        for name, data in files.items():
+            self._read_lexicons(name, data.get("lexicons", {}))
+        for key, words in self.lexicons.items():
+            for used in {slot for word in words for slot in slots_in(word)} - set(self.lexicons):
+                raise FrameError(f"lexicon {key}: unknown lexicon '{used}'.")
+        for name, data in files.items():
+            for raw in data.get("frames", []):
+                self.frames.append(self._read_frame(name, data, raw))
+        if not self.frames:
+            raise FrameError(f"No frames were found in {folder}.")
+
+    def _read_lexicons(self, name: str, lexicons: dict) -> None:
+        """Parse one file's lexicons: a plain list of words, or templates."""
+        for key, words in lexicons.items():
+            words = words.split() if isinstance(words, str) else words
+            self.lexicons[key] = [parse_text(str(w), f"{name}: lexicon {key}") for w in words]
+
+    def _read_frame(self, name: str, data: dict, raw: dict) -> Frame:
+        """Parse one frame and check that all it names exists."""
+        where = f"{name}: frame {raw.get('id', '?')}"
+        for key in ("id", "slots", "parts", "titles"):
+            if key not in raw:
+                raise FrameError(f"{where}: has no '{key}'.")
+        parts = [parse_part(b, where) for b in re.split(r"\n\s*\n", raw["parts"].strip())]
+        titles = [parse_line(t.strip(), where) for t in raw["titles"].strip().splitlines()]
+        asides = [parse_line(t.strip(), where) for t in raw.get("asides", data.get("asides", "")).strip().splitlines()]
+        frame = Frame(
+            where,
+            raw.get("genre", data.get("genre", "")),
+            raw["slots"],
+            parts,
+            titles,
+            asides,
+            data.get("aside_slots", {}),
+        )
+        self._check(frame)
+        return frame
+
+    def _check(self, frame: Frame) -> None:
+        """Refuse unknown slots and lexicons, and tags that nothing can set."""
+        wordings = [line for part in frame.parts for line in part.lines]
+        known_tags = set().union(*(line.sets for line in wordings))
+        for lines, slots in ((wordings + frame.titles, frame.slots), (frame.asides, frame.aside_slots)):
+            for lexicon in slots.values():
+                if lexicon not in self.lexicons:
+                    raise FrameError(f"{frame.where}: unknown lexicon '{lexicon}'.")
+            for line in lines:
+                for slot in slots_in(line.nodes):
+                    if slot not in slots:
+                        raise FrameError(f"{frame.where}: unknown slot '{slot}'.")
+                for tag in (line.needs | line.bars) - known_tags:
+                    raise FrameError(f"{frame.where}: no wording sets the tag '{tag}'.")
+        for part in frame.parts:
+            # A forgotten blank line merges two parts; this is how it shows.
+            for tag in set().union(*(o.sets for o in part.lines)) & set().union(*(o.needs for o in part.lines)):
+                raise FrameError(
+                    f"{frame.where}: one part both sets and needs the tag '{tag}'; a blank line is missing."
+                )
+
+    def draw(self, lexicon: str, rng: random.Random) -> str:
+        """Draw one word or composed expression from a lexicon."""
+        return render(pick(rng, self.lexicons[lexicon]), rng, lambda name: self.draw(name, rng))
+
+    def fill(self, slots: dict[str, str], taken: list[str], rng: random.Random) -> dict[str, str]:
+        """Fill slots with different values, so that two people never share a name."""
+        filled: dict[str, str] = {}
+        for slot, lexicon in slots.items():
+            for _ in range(30):
+                filled[slot] = self.draw(lexicon, rng)
+                others = taken + [v for s, v in filled.items() if s != slot]
+                if not any(filled[slot] in o or o in filled[slot] for o in others):
+                    break
+        return filled
+
+
+def compose_synopsis(
+    frame: Frame, library: Library, values: dict[str, str], rng: random.Random
+) -> tuple[str, set[str]]:
+    """Write one synopsis of a frame, and say which tags its wordings set."""
+    tags: set[str] = set()
+    pieces: list[str] = []
+    for part in frame.parts:
+        fitting = [line for line in part.lines if line.fits(tags)]
+        if fitting and rng.random() < part.chance:
+            lines = shuffled(fitting, rng)[: 1 + (part.chance < 1 and rng.random() < SECOND_WORDING_SHARE)]
+            for line in lines:
+                tags |= line.sets
+                pieces.append(render(line.nodes, rng, values.__getitem__))
+    for aside in shuffled(frame.asides, rng)[: pick(rng, ASIDES)]:
+        other = library.fill(frame.aside_slots, list(values.values()), rng)
+        # Never before the second part, so that the story is under way.
+        at = 2 + int(rng.random() * max(0, len(pieces) - 2))
+        pieces.insert(at, render(aside.nodes, rng, other.__getitem__))
+    # Some authors break no lines, some break every one, some now and then.
+    breaks = pick(rng, [0.0, 0.0, 0.35, 1.0])
+    text = pieces[0]
+    for piece in pieces[1:]:
+        text += ("\n" if rng.random() < breaks else "") + piece
+    return text, tags
+
+
+def title_class(title: str) -> int:
+    """Number the length class of a title."""
+    return next((i for i, (top, _) in enumerate(TITLE_CLASSES) if len(title) <= top), len(TITLE_CLASSES) - 1)
+
+
+def add_subtitle(titles: list[str], rng: random.Random) -> None:
+    """Join a short title and a longer one the way authors do: main ～sub～."""
+    mains = [t for t in titles if 4 <= len(t) <= 14 and not re.search(r"[～「」、。！？…―]|[すたい]$", t)]
+    subs = [t for t in titles if 14 <= len(t) <= 70 and not re.search(r"[～―]", t)]
+    if mains and subs and rng.random() < SUBTITLE_SHARE:
+        main, sub = pick(rng, mains), pick(rng, subs)
+        titles.append(pick(rng, [f"{main}～{sub}～", f"{main} ～{sub}～"]))
+
+
+def choose_title(titles: list[str], given: Counter, rng: random.Random) -> str:
+    """Choose a title, preferring length classes that have had too few so far."""
+    classes: dict[int, list[str]] = {}
+    for title in titles:
+        classes.setdefault(title_class(title), []).append(title)
+    total = sum(given.values()) + 20
+    lack = {c: TITLE_CLASSES[c][1] * total / (given[c] + 2) for c in classes}
+    # Multiplied out, because pow() may round differently on another machine.
+    weights = {c: lack[c] * lack[c] * lack[c] * TITLE_CLASSES[c][1] for c in classes}
+    left = rng.random() * sum(weights.values())
+    for number in classes:
+        left -= weights[number]
+        if left <= 0:
+            break
+    return pick(rng, classes[number])
+
+
+def render_title(title: Line, values: dict[str, str], synopsis: str, rng: random.Random) -> str:
+    """Write a title out, or nothing if it names what this synopsis does not."""
+    used: list[str] = []
+    text = render(title.nodes, rng, lambda slot: used.append(values[slot]) or values[slot])
+    return text if all(value in synopsis for value in used) else ""
+
+
+def draw_pair(frame: Frame, library: Library, given: Counter, rng: random.Random) -> dict | None:
+    """Draw one pair from a frame, or None where its lengths are out of bounds."""
+    values = library.fill(frame.slots, [], rng)
+    synopsis, tags = compose_synopsis(frame, library, values, rng)
+    titles = [render_title(t, values, synopsis, rng) for t in frame.titles if t.fits(tags)]
+    titles = [t for t in titles if t]
+    add_subtitle(titles, rng)
+    titles = [t for t in titles if TITLE_CHARS[0] <= len(t) <= TITLE_CHARS[1]]
+    if not titles or not SYNOPSIS_CHARS[0] <= len(synopsis) <= SYNOPSIS_CHARS[1]:
+        return None
+    return {"title": choose_title(titles, given, rng), "synopsis": synopsis, "genre": frame.genre}
+
+
+def shuffled(items: list, rng: random.Random) -> list:
+    """Shuffle a copy with random() alone, for the reason given in pick()."""
+    return [item for _, _, item in sorted((rng.random(), i, item) for i, item in enumerate(items))]
+
+
+def generate_pairs(count: int, seed: int, folder: Path = FRAMES_DIR) -> Iterator[dict]:
+    """Yield ``count`` distinct pairs; a longer run begins with the shorter one's."""
+    library, rng = Library(folder), random.Random(seed)
+    given: Counter = Counter()
+    seen_pairs: set[str] = set()
+    seen_titles: set[str] = set()
+    made = repeated = misses = 0
+    deck: list[Frame] = []
+    while made < count:
+        deck = deck or shuffled(library.frames, rng)
+        pair = draw_pair(deck[-1], library, given, rng) or draw_pair(deck[-1], library, given, rng)
+        deck.pop()
+        again = pair is not None and pair["title"] in seen_titles
+        key = pair and pair["title"] + "\t" + pair["synopsis"]
+        if pair is None or key in seen_pairs or (again and repeated >= REPEATED_TITLES * made):
+            misses += 1
+            if misses > GIVE_UP_AFTER:
+                raise FrameError(f"The frames gave only {made} distinct pairs of the {count} asked for.")
+            continue
+        misses, made, repeated = 0, made + 1, repeated + again
+        seen_pairs.add(key)
+        seen_titles.add(pair["title"])
+        given[title_class(pair["title"])] += 1
+        yield pair
+
+
+def write_pairs(pairs: Iterator[dict], out: Path) -> None:
+    """Write pairs as JSON lines under a temporary name, then rename."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    part = out.with_name(out.name + ".part")
+    try:
+        with part.open("w", encoding="utf-8") as handle:
+            for pair in pairs:
+                handle.write(json.dumps(pair, ensure_ascii=False) + "\n")
+        os.replace(part, out)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run from the command line; return the exit status."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--count", type=int, default=50000, help="how many pairs")
+    parser.add_argument("--seed", type=int, default=0, help="same seed, same pairs")
+    parser.add_argument("--out", type=Path, required=True, help="JSON lines file to write")
+    args = parser.parse_args(argv)
+    try:
+        write_pairs(generate_pairs(args.count, args.seed), args.out)
+    except FrameError as err:
+        print(f"error: {err}", file=sys.stderr)
+        return 1
+    except OSError as err:
+        print(f"error: cannot write {args.out}: {err.strerror}.", file=sys.stderr)
+        return 1
+    print(f"{args.count} pairs -> {args.out}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

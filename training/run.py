@@ -1,0 +1,114 @@
+"""The ends of a run: where it goes on, what it was, and the finished folder."""
+
+import json
+import os
+import platform
+import shutil
+from pathlib import Path
+from typing import Any
+
+import accelerate
+import torch
+import transformers
+from safetensors.torch import load_file
+from transformers.trainer_utils import get_last_checkpoint, sort_checkpoints
+
+from titlegen.pipeline import TitleGenerationPipeline
+from training.config import ConfigError, DataArguments, ModelArguments, TitleTrainingArguments
+from training.evaluation import write_text
+from training.examples import Examples
+from training.trainer import TitleTrainer, effective_batch_size
+
+
+def checkpoint_to_resume(arguments: TitleTrainingArguments) -> str | None:
+    """Return the checkpoint to go on from: `--resume_from_checkpoint true` (the newest), `auto` (if any) or a folder.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    wanted = arguments.resume_from_checkpoint
+    if not wanted or wanted.lower() == "false":
+        return None
+    if wanted.lower() not in ("true", "auto"):
+        if not (Path(wanted) / "trainer_state.json").is_file():
+            raise ConfigError(f"resume_from_checkpoint {wanted} is not a checkpoint: it holds no trainer_state.json.")
+        return wanted
+    folder = Path(arguments.output_dir)
+    newest = get_last_checkpoint(str(folder)) if folder.is_dir() else None
+    if newest is None and wanted.lower() == "true":
+        raise ConfigError(
+            f"{folder} holds no checkpoint to resume from: leave resume_from_checkpoint out to start anew."
+        )
+    return newest
+
+
+def run_facts(trainer: TitleTrainer, model: ModelArguments, data: DataArguments, examples: Examples) -> dict[str, Any]:
+    """Return what a card needs to know of the run; no path outside the project, no name of the machine."""
+    history = trainer.state.log_history
+    summary = next((entry for entry in reversed(history) if "train_runtime" in entry), {})
+    device = torch.cuda.get_device_name() if trainer.args.device.type == "cuda" else f"CPU, {os.cpu_count()} cores"
+    return {
+        "objective": data.objective,
+        "base_model": model.base_model,
+        "parameters": sum(p.numel() for p in trainer.model.parameters()),
+        "train_pairs": len(examples.train),
+        "validation_pairs": len(examples.validation) if examples.validation else 0,
+        "steps": trainer.state.global_step,
+        "epochs": round(trainer.state.epoch or 0, 3),
+        "effective_batch_size": effective_batch_size(trainer.args),
+        "processes": trainer.args.world_size,
+        "precision": "bf16" if trainer.args.bf16 else "fp16" if trainer.args.fp16 else "float32",
+        "learning_rate": trainer.args.learning_rate,
+        "train_seconds": summary.get("train_runtime"),
+        "pairs_per_second": summary.get("train_samples_per_second"),
+        "train_loss": summary.get("train_loss"),
+        "validation": {
+            k: v for entry in history for k, v in entry.items() if k.startswith("eval_") and "runtime" not in k
+        },
+        "device": device,
+        "versions": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "transformers": transformers.__version__,
+            "accelerate": accelerate.__version__,
+        },
+    }
+
+
+def finish(trainer: TitleTrainer) -> TitleGenerationPipeline:
+    """Write model, tokenizer and pipeline into the output folder, each file whole, and return the pipeline."""
+    arguments = trainer.args
+    if arguments.average_checkpoints > 1:
+        average_checkpoints(trainer.model, Path(arguments.output_dir), arguments.average_checkpoints)
+    pipe = trainer.pipeline()
+    if trainer.is_world_process_zero():
+        trainer.save_state()
+        partial = Path(arguments.output_dir) / ".partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        pipe.save_pretrained(str(partial))
+        for file in sorted(partial.iterdir()):
+            os.replace(file, Path(arguments.output_dir) / file.name)
+        partial.rmdir()
+    trainer.accelerator.wait_for_everyone()
+    return pipe
+
+
+def average_checkpoints(model: torch.nn.Module, folder: Path, count: int) -> None:
+    """Load the mean of the last `count` checkpoints' weights into `model` (Popel and Bojar, 2018)."""
+    files = [Path(c) / "model.safetensors" for c in sort_checkpoints(str(folder))[-count:]]
+    files = [file for file in files if file.is_file()]
+    if len(files) < count:
+        raise ConfigError(f"average_checkpoints {count}: {folder} holds only {len(files)}; raise save_total_limit.")
+    total: dict[str, torch.Tensor] = {}
+    for file in files:
+        for name, tensor in load_file(file).items():
+            total[name] = total.get(name, 0) + tensor.double() / count
+    # Tied weights stand once in a file; loading the one loads the others, which `strict` cannot know.
+    model.load_state_dict({name: tensor.float() for name, tensor in total.items()}, strict=False)
+
+
+def write_metrics(trainer: TitleTrainer, metrics: dict[str, Any]) -> None:
+    """Write `metrics.json`, the last file of a run: where it stands, the folder is complete."""
+    if trainer.is_world_process_zero():
+        text = json.dumps(metrics, ensure_ascii=False, indent=2) + "\n"
+        write_text(Path(trainer.args.output_dir) / "metrics.json", text)

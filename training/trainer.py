@@ -1,0 +1,112 @@
+"""TitleTrainer: a Seq2SeqTrainer with the right loss, titles while it learns, and a progress bar that tells."""
+
+import time
+from typing import Any
+
+import torch
+from datasets import Dataset
+from torch.nn.functional import cross_entropy
+from tqdm.auto import tqdm
+from transformers import ProgressCallback, Seq2SeqTrainer, TrainingArguments
+from transformers.integrations import TensorBoardCallback
+from transformers.trainer_pt_utils import LengthGroupedSampler
+
+from titlegen.loading import TASK
+from titlegen.pipeline import TitleGenerationPipeline
+from training.evaluation import GREEDY, score, write_titles
+
+SAMPLES_SHOWN = 3
+
+
+class TitleTrainer(Seq2SeqTrainer):
+    """Train on token-normalised loss; evaluate by writing titles for a fixed set of pairs.
+
+    Args:
+        samples: pairs (`synopsis`, `title`) whose titles are written and scored at each evaluation; None: loss only.
+    """
+
+    def __init__(self, *args: Any, samples: Dataset | None = None, **kwargs: Any):
+        super().__init__(*args, compute_loss_func=self.token_loss, **kwargs)
+        # The loss is ours; the model must not get the token count, which EncoderDecoderModel takes and ignores.
+        self.model_accepts_loss_kwargs = False
+        self.samples = samples
+        self.remove_callback(ProgressCallback)
+        self.add_callback(SpeedCallback)
+
+    def token_loss(
+        self, outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Sum over this micro-batch's target tokens, divided by the target tokens of the whole optimizer step.
+
+        The count covers all micro-batches and processes, so 64x1, 16x4 and 2 processes x 4 x 8 take the same step.
+        """
+        count = num_items_in_batch if num_items_in_batch is not None else labels.ne(-100).sum()
+        smoothing = self.args.label_smoothing_factor if self.model.training else 0.0
+        logits = outputs.logits.float().flatten(0, 1)
+        return (
+            cross_entropy(logits, labels.flatten(), ignore_index=-100, reduction="sum", label_smoothing=smoothing)
+            / count
+        )
+
+    def _get_train_sampler(self, *args: Any, **kwargs: Any) -> torch.utils.data.Sampler | None:
+        sampler = super()._get_train_sampler(*args, **kwargs)
+        if isinstance(sampler, LengthGroupedSampler):
+            # A column of `datasets` 4 and later is read from disk at every index: minutes before the first step.
+            sampler.lengths = sampler.lengths[:]
+        return sampler
+
+    def pipeline(self) -> TitleGenerationPipeline:
+        """Return the pipeline around the model in training, for writing titles with it."""
+        self.model.eval()
+        return TitleGenerationPipeline(
+            model=self.model, tokenizer=self.processing_class, task=TASK, device=self.args.device
+        )
+
+    def evaluate(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> dict[str, float]:
+        """Return the loss on the validation pairs and the scores of greedy titles for the fixed samples."""
+        metrics = super().evaluate(*args, metric_key_prefix=metric_key_prefix, **kwargs)
+        if self.samples is None:
+            return metrics
+        with torch.no_grad():
+            titles = write_titles(
+                self.pipeline(), list(self.samples["synopsis"]), GREEDY, self.args.per_device_eval_batch_size
+            )
+        scores = {f"{metric_key_prefix}_{k}": v for k, v in score(titles, list(self.samples["title"])).items()}
+        self.log(scores)
+        self._show_samples(titles)
+        return metrics | scores
+
+    def _show_samples(self, titles: list[str]) -> None:
+        if not self.is_world_process_zero():
+            return
+        rows = list(zip(titles, self.samples["title"], strict=True))[:SAMPLES_SHOWN]
+        tqdm.write(f"Titles at step {self.state.global_step}:")
+        for title, reference in rows:
+            tqdm.write(f"    {title}  (the author's: {reference})")
+        for callback in self.callback_handler.callbacks:
+            if isinstance(callback, TensorBoardCallback) and callback.tb_writer is not None:
+                table = "| written | original |\n| --- | --- |\n" + "".join(f"| {t} | {r} |\n" for t, r in rows)
+                callback.tb_writer.add_text("titles", table, self.state.global_step)
+
+
+class SpeedCallback(ProgressCallback):
+    """The progress bar with pairs per second beside the remaining time."""
+
+    def on_train_begin(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
+        super().on_train_begin(args, state, control, **kwargs)
+        self.current_step = state.global_step  # a resumed bar starts where the run stopped
+        self.started, self.first_step = time.monotonic(), state.global_step
+        if self.training_bar is not None:
+            self.training_bar.update(state.global_step)
+            self.training_bar.start_t, self.training_bar.initial = time.time(), state.global_step
+
+    def on_step_end(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
+        super().on_step_end(args, state, control, **kwargs)
+        if self.training_bar is not None:
+            pairs = (state.global_step - self.first_step) * effective_batch_size(args)
+            self.training_bar.set_postfix_str(f"{pairs / (time.monotonic() - self.started):.1f} pairs/s", refresh=False)
+
+
+def effective_batch_size(args: TrainingArguments) -> int:
+    """Return how many pairs one optimizer step sees, over all micro-batches and processes."""
+    return args.train_batch_size * args.gradient_accumulation_steps * args.world_size
