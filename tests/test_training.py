@@ -21,6 +21,28 @@ EXACT = TINY | {
 }
 
 
+# Runs the command and dies without a word after the checkpoint whose number is given.
+KILLED = """
+import os, sys
+from transformers import TrainerCallback
+from training import trainer
+from training.train import main
+
+class Die(TrainerCallback):
+    def on_save(self, args, state, control, **kwargs):
+        if state.global_step == int(sys.argv[1]):
+            os._exit(9)
+
+class Doomed(trainer.TitleTrainer):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.add_callback(Die)
+
+main.__globals__["TitleTrainer"] = Doomed
+main(sys.argv[2:])
+"""
+
+
 def log_of(folder):
     history = json.loads((folder / "trainer_state.json").read_text())["log_history"]
     return [(entry["loss"], entry["grad_norm"]) for entry in history if "loss" in entry]
@@ -61,16 +83,8 @@ def test_the_loss_is_the_mean_over_target_tokens(whole_batch):
 def test_a_resumed_run_ends_where_an_undisturbed_one_does(tmp_path, stop_after):
     settings = TINY | {"max_steps": 6, "save_steps": 1, "max_train_pairs": 32, "num_train_epochs": 2}
     main(flags(dataset=PAIRS, output_dir=tmp_path / "whole", report_to="none", **settings))
-    code = (
-        "import sys; from transformers import TrainerCallback; import training.trainer as t;"
-        "from training.train import main;"
-        "Stop = type('Stop', (TrainerCallback,), {'on_save': lambda self, a, s, c, **k: s.global_step == int(sys.argv[1]) and __import__('os')._exit(9)});"
-        "init = t.TitleTrainer.__init__;"
-        "t.TitleTrainer.__init__ = lambda self, *a, **k: (init(self, *a, **k), self.add_callback(Stop))[0];"
-        "main(sys.argv[2:])"
-    )
     arguments = flags(dataset=PAIRS, output_dir=tmp_path / "cut", report_to="none", **settings)
-    assert run_python("-c", code, stop_after, *arguments, check=False).returncode == 9
+    assert run_python("-c", KILLED, stop_after, *arguments, check=False).returncode == 9
     assert not (tmp_path / "cut" / "metrics.json").exists()
     main([*arguments, "--resume_from_checkpoint", "true"])
     whole, cut = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "cut"))

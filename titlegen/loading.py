@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 from transformers.pipelines import PIPELINE_REGISTRY
 
@@ -48,7 +49,7 @@ def load_pipeline(
     try:
         loaded = AutoModelForSeq2SeqLM.from_pretrained(name, revision=revision, dtype=dtype or torch.float32)
         tokenizer = AutoTokenizer.from_pretrained(name, revision=revision)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         reason = str(error).strip().split("\n")[0]
         raise ModelError(f"Model {name} cannot be loaded: {reason}") from error
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")

@@ -17,7 +17,7 @@ from transformers import LogitsProcessorList, Pipeline, StoppingCriteriaList
 
 from .constraints import TitleConstraints, Watcher
 from .selection import pick_varied, unique
-from .settings import MAX_SYNOPSIS_CHARACTERS, GenerationSettings, SettingsError
+from .settings import GenerationSettings, SettingsError, check_synopsis
 from .text import codec_for
 
 _GENERATE_NAMES = {"num_return_sequences": "num_titles"}  # generate()'s word -> the setting's name
@@ -172,28 +172,6 @@ def settings_from(controls: dict[str, Any]) -> GenerationSettings:
     if "do_sample" in values:
         values["method"] = "sample" if values.pop("do_sample") else "beam"
     return GenerationSettings.from_dict(values)
-
-
-def check_synopsis(synopsis: Any, settings: GenerationSettings) -> None:
-    """Refuse what cannot be read: not text, nothing to go on, or far too long.
-
-    Raises:
-        SettingsError: one sentence, in both languages.
-    """
-    if not isinstance(synopsis, str):
-        raise SettingsError(
-            f"A synopsis must be text, but is {type(synopsis).__name__}.", "あらすじは文字で入れてください。"
-        )
-    if not synopsis.strip() and not settings.prefix.strip():
-        raise SettingsError(
-            "The synopsis is empty: write one, or give the beginning of a title to continue.",
-            "あらすじが空です。あらすじを書くか、続けたい題の書き出しを入れてください。",
-        )
-    if len(synopsis) > MAX_SYNOPSIS_CHARACTERS:
-        raise SettingsError(
-            f"The synopsis has {len(synopsis):,} characters; shorten it to {MAX_SYNOPSIS_CHARACTERS:,}.",
-            f"あらすじが{len(synopsis):,}字あります。{MAX_SYNOPSIS_CHARACTERS:,}字までにしてください。",
-        )
 
 
 def _cuda_devices(tensor: torch.Tensor) -> list[int]:

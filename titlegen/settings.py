@@ -28,6 +28,7 @@ class Control:
     maximum: float | None = None
     step: float | None = None
     choices: tuple[str, ...] | None = None
+    choice_labels: dict[str, dict[str, str]] = field(default_factory=dict)  # choice -> {"ja": ..., "en": ...}
     max_characters: int | None = None
 
 
@@ -59,6 +60,11 @@ class GenerationSettings:
         "確実＝もっともらしい題を探す。ひらめき＝くじを引くように選ぶ。多彩＝たくさん引いて似たものを除く。",
         "beam searches for the likeliest titles; sample draws them; diverse draws many and keeps those that differ.",
         choices=ALL,
+        choice_labels={
+            "beam": {"ja": "確実", "en": "Safe"},
+            "sample": {"ja": "ひらめき", "en": "Inspired"},
+            "diverse": {"ja": "多彩", "en": "Varied"},
+        },
     )  # fmt: skip
     num_titles: int = _control(
         5, "タイトルの数", "Number of titles", "一度に作る題の数。", "How many titles to write.",
@@ -69,6 +75,12 @@ class GenerationSettings:
         "短い＝2〜12字、普通＝13〜30字、長い＝35字以上。「おまかせ」は物語に合わせる。",
         "short is 2-12 characters, medium 13-30, long 35 or more; any lets the story decide.",
         choices=tuple(LENGTHS),
+        choice_labels={
+            "any": {"ja": "おまかせ", "en": "Any"},
+            "short": {"ja": "短い", "en": "Short"},
+            "medium": {"ja": "普通", "en": "Medium"},
+            "long": {"ja": "長い", "en": "Long"},
+        },
     )  # fmt: skip
     prefix: str = _control(
         "", "書き出し", "Beginning",
@@ -238,6 +250,28 @@ class GenerationSettings:
         return cls(**values)
 
 
+def check_synopsis(synopsis: Any, settings: GenerationSettings) -> None:
+    """Refuse what cannot be read: not text, nothing to go on, or far too long.
+
+    Raises:
+        SettingsError: one sentence, in both languages.
+    """
+    if not isinstance(synopsis, str):
+        raise SettingsError(
+            f"A synopsis must be text, but is {type(synopsis).__name__}.", "あらすじは文字で入れてください。"
+        )
+    if not synopsis.strip() and not settings.prefix.strip():
+        raise SettingsError(
+            "The synopsis is empty: write one, or give the beginning of a title to continue.",
+            "あらすじが空です。あらすじを書くか、続けたい題の書き出しを入れてください。",
+        )
+    if len(synopsis) > MAX_SYNOPSIS_CHARACTERS:
+        raise SettingsError(
+            f"The synopsis has {len(synopsis):,} characters; shorten it to {MAX_SYNOPSIS_CHARACTERS:,}.",
+            f"あらすじが{len(synopsis):,}字あります。{MAX_SYNOPSIS_CHARACTERS:,}字までにしてください。",
+        )
+
+
 def control(name: str) -> Control:
     """Return the `Control` of the setting called `name`."""
     return GenerationSettings.__dataclass_fields__[name].metadata["control"]
@@ -282,4 +316,10 @@ def _wanted(kind: type, limits: Control) -> tuple[str, str]:
     if kind is bool:
         return "true or false", "オンかオフ"
     number_en = "a whole number" if kind is int else "a number"
-    return f"{number_en} from {limits.minimum:g} to {limits.maximum:g}", f"{limits.minimum:g}〜{limits.maximum:g}の数"
+    low, high = shown(limits.minimum), shown(limits.maximum)
+    return f"{number_en} from {low} to {high}", f"{low}〜{high}の数"
+
+
+def shown(bound: float) -> str:
+    """Return a bound as people write it: whole numbers in full."""
+    return str(bound) if isinstance(bound, int) else f"{bound:g}"

@@ -49,7 +49,9 @@ class ModelArguments:
     encoder_layers: int = field(default=4, metadata={"help": "Encoder layers of a new model."})
     new_decoder_layers: int = field(default=3, metadata={"help": "Decoder layers of a new model."})
     attention_heads: int = field(default=4, metadata={"help": "Attention heads of a new model."})
-    dropout: float = field(default=0.1, metadata={"help": "Dropout while training."})
+    dropout: float | None = field(
+        default=None, metadata={"help": "Dropout while training. None: the base model's own, 0.1 for a new model."}
+    )
     tokenizer: str | None = field(
         default=None,
         metadata={"help": "Tokenizer of a new model, Hub id or folder. None: learn one from the training pairs."},
@@ -143,8 +145,16 @@ class TitleTrainingArguments(Seq2SeqTrainingArguments):
     )
     logging_steps: float = field(default=20, metadata={"help": "Optimizer steps between log lines."})
     report_to: str = field(default="tensorboard", metadata={"help": "Trackers: tensorboard, mlflow, none..."})
+    push_to_hub: bool = field(
+        default=False,
+        metadata={"help": "Publish the finished run as --hub_model_id, once and at the end (training/publish.py)."},
+    )
 
     def __post_init__(self) -> None:
+        # The Trainer would push from inside the loop, and a failed upload would cost the run.
+        self.publish_at_end, self.push_to_hub = self.push_to_hub, False
+        if self.publish_at_end and not self.hub_model_id:
+            raise ConfigError("push_to_hub needs a name to publish under: give --hub_model_id user/name.")
         # Without this the Trainer refuses bfloat16 on a machine that has no accelerator but has the instructions.
         self.use_cpu = self.use_cpu or not torch.accelerator.is_available()
         if self.mixed_precision == "auto":

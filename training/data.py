@@ -13,14 +13,16 @@ import pickle
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
-import torch
 from datasets import Dataset, DatasetDict, Features, Value, load_dataset, load_from_disk
 from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
 from datasets.fingerprint import Hasher
 
 from titlegen.text import TitleCodec, codec_for
+
+if TYPE_CHECKING:
+    import torch  # collecting and cleaning read pairs as well; they need no tensors, and torch takes 450 MB
 
 SYNOPSIS_NAMES = ("synopsis", "story")
 SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")  # the text ones also as .gz or .xz
@@ -53,6 +55,22 @@ def load_texts(source: str, revision: str | None = None) -> Dataset:
     if "text" not in texts.column_names:
         raise DataError(f"{source} has no column 'text'; it has {', '.join(texts.column_names)}.")
     return texts.select_columns(["text"])
+
+
+def stream_rows(source: str, revision: str | None = None) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a file, a folder or a Hub data set, all splits, with every column; memory stays small.
+
+    Raises:
+        DataError: as `load_pairs`.
+    """
+    path = Path(source)
+    if path.is_file() and _kind(path) in SUFFIXES[:3]:
+        yield from _rows(path)
+        return
+    for split in _read(source, revision).values():
+        for batch in split.iter(1000):
+            names = list(batch)
+            yield from (dict(zip(names, values, strict=True)) for values in zip(*batch.values(), strict=True))
 
 
 def _read(source: str, revision: str | None) -> DatasetDict:
@@ -248,7 +266,7 @@ class PairCollator:
         self.pad_id, self.start_id = pad_id, start_id
         self.empty_source, self.continuation_share = empty_source, continuation_share
 
-    def __call__(self, rows: list[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
+    def __call__(self, rows: list[dict[str, list[int]]]) -> "dict[str, torch.Tensor]":
         """Return `input_ids`, `attention_mask` (pairs, source), `labels`, `decoder_*` (pairs, target)."""
         sources, targets = [self._source(row["input_ids"]) for row in rows], [row["labels"] for row in rows]
         labels = _padded(targets, -100)
@@ -262,9 +280,13 @@ class PairCollator:
         }
 
     def _source(self, ids: list[int]) -> list[int]:
+        import torch
+
         hidden = self.continuation_share and torch.rand(()).item() < self.continuation_share
         return self.empty_source if hidden else ids
 
 
-def _padded(rows: list[list[int]], value: int) -> torch.Tensor:
+def _padded(rows: list[list[int]], value: int) -> "torch.Tensor":
+    import torch
+
     return torch.nn.utils.rnn.pad_sequence([torch.tensor(ids) for ids in rows], batch_first=True, padding_value=value)

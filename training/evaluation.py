@@ -12,6 +12,7 @@ from tqdm.auto import tqdm
 
 from titlegen.pipeline import TitleGenerationPipeline
 from titlegen.settings import GenerationSettings
+from training.baselines import nearest_titles
 from training.config import TitleTrainingArguments
 from training.examples import Examples
 from training.metrics import TitleMetric, lead_sentence
@@ -57,7 +58,7 @@ def score(titles: list[str], references: list[str], known_titles: Sequence[str] 
 
 
 def final_test(pipe: TitleGenerationPipeline, examples: Examples, arguments: TitleTrainingArguments) -> dict[str, Any]:
-    """Score the test pairs with beam search, write `predictions.jsonl`, return the metrics beside the baseline's."""
+    """Score the test pairs with beam search, write `predictions.jsonl`, return the metrics beside the baselines'."""
     synopses, references = list(examples.test["synopsis"]), list(examples.test["title"])
     settings = GenerationSettings(num_titles=1, num_beams=arguments.generation_num_beams)
     titles = write_titles(pipe, synopses, settings, arguments.per_device_eval_batch_size, show=True)
@@ -66,11 +67,13 @@ def final_test(pipe: TitleGenerationPipeline, examples: Examples, arguments: Tit
     rows = [{"synopsis": s, "reference": r, "title": t} for s, r, t in zip(synopses, references, titles, strict=True)]
     write_json_lines(Path(arguments.output_dir) / "predictions.jsonl", rows)
     leads = [lead_sentence(synopsis) for synopsis in synopses]
+    nearest = nearest_titles(synopses, list(examples.train_pairs["synopsis"]), examples.known_titles)
     return {
         "pairs": len(rows),
         "num_beams": settings.num_beams,
         "model": score(titles, references, examples.known_titles),
         "lead_sentence": score(leads, references, examples.known_titles),
+        "nearest_neighbour": score(nearest, references, examples.known_titles),
     }
 
 

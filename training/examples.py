@@ -24,6 +24,7 @@ class Examples:
     samples: Dataset | None = None
     test: Dataset | None = None
     known_titles: tuple[str, ...] = ()
+    train_pairs: Dataset | None = None
 
 
 def read_examples(model: ModelArguments, data: DataArguments) -> Examples:
@@ -46,6 +47,7 @@ def _pair_examples(model: ModelArguments, data: DataArguments) -> Examples:
         samples=samples,
         test=_first(pairs["test"], data.test_pairs) if "test" in pairs else None,
         known_titles=tuple(train["title"]),
+        train_pairs=train,
     )
 
 

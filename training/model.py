@@ -17,6 +17,7 @@ from transformers import (
     EncoderDecoderModel,
     PegasusConfig,
     PegasusForConditionalGeneration,
+    PreTrainedConfig,
     PreTrainedModel,
 )
 from transformers.models.auto.modeling_auto import (
@@ -25,6 +26,9 @@ from transformers.models.auto.modeling_auto import (
 )
 
 from training.config import ConfigError, ModelArguments
+
+
+POSITIONS = 512  # of a new model, whatever it is first trained on: a later run may read longer synopses
 
 
 @dataclass(frozen=True)
@@ -65,15 +69,17 @@ def build_model(
 
 
 def _new_model(a: ModelArguments, vocab_size: int, source: int, target: int) -> PreTrainedModel:
+    dropout = 0.1 if a.dropout is None else a.dropout
     if a.architecture == "bert2bert":
         shape = {
             "vocab_size": vocab_size,
             "hidden_size": a.hidden_size,
             "num_attention_heads": a.attention_heads,
             "intermediate_size": 4 * a.hidden_size,
-            "hidden_dropout_prob": a.dropout,
-            "attention_probs_dropout_prob": a.dropout,
-            "max_position_embeddings": max(source, target, 128),
+            "hidden_dropout_prob": dropout,
+            "attention_probs_dropout_prob": dropout,
+            "max_position_embeddings": max(source, target, POSITIONS),
+            "initializer_range": max(0.02, 0.5 * a.hidden_size**-0.5),
         }
         encoder = BertConfig(num_hidden_layers=a.encoder_layers, **shape)
         decoder = BertConfig(num_hidden_layers=a.new_decoder_layers, is_decoder=True, add_cross_attention=True, **shape)
@@ -88,12 +94,14 @@ def _new_model(a: ModelArguments, vocab_size: int, source: int, target: int) -> 
         decoder_attention_heads=a.attention_heads,
         encoder_ffn_dim=4 * a.hidden_size,
         decoder_ffn_dim=4 * a.hidden_size,
-        max_position_embeddings=max(source, target, 128),
-        dropout=a.dropout,
+        max_position_embeddings=max(source, target, POSITIONS),
+        dropout=dropout,
         attention_dropout=0.0,
         activation_dropout=0.0,
-        # Without this the fixed sinusoids (size 0.7) drown fresh token embeddings (size 0.02).
-        scale_embedding=True,
+        # The stock 0.02 suits a width of 768 and more. At 256 three such matrices in a row all but switch
+        # cross-attention off, and the model learns to write without reading (benchmarks/embedded_model.md).
+        init_std=a.hidden_size**-0.5,
+        scale_embedding=True,  # token embeddings of size 1 beside sinusoids of size 0.7
     )
     return PegasusForConditionalGeneration(config)
 
@@ -106,7 +114,8 @@ def _from_checkpoint(a: ModelArguments, vocab_size: int) -> PreTrainedModel:
     if config.model_type in MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES:
         if a.decoder_layers is not None:
             raise ConfigError("decoder_layers cuts an encoder checkpoint; this base_model brings a decoder of its own.")
-        model = AutoModelForSeq2SeqLM.from_pretrained(a.base_model, revision=a.base_revision, dtype=torch.float32)
+        source = {"revision": a.base_revision, "dtype": torch.float32, "config": _with_dropout(config, a.dropout)}
+        model = AutoModelForSeq2SeqLM.from_pretrained(a.base_model, **source)
         if vocab_size > model.get_input_embeddings().num_embeddings:
             model.resize_token_embeddings(vocab_size)
         return model
@@ -117,11 +126,23 @@ def _from_checkpoint(a: ModelArguments, vocab_size: int) -> PreTrainedModel:
     return _warm_started(a, vocab_size)
 
 
+def _with_dropout(config: PreTrainedConfig, dropout: float | None) -> PreTrainedConfig:
+    """Set the dropout between layers under the name this family has for it, on both sides of an encoder-decoder."""
+    if dropout is not None:
+        for part in (config, *(getattr(config, side, None) for side in ("encoder", "decoder"))):
+            for name in ("dropout", "dropout_rate", "hidden_dropout_prob"):
+                if hasattr(part, name):
+                    setattr(part, name, dropout)
+    return config
+
+
 def _warm_started(a: ModelArguments, vocab_size: int) -> EncoderDecoderModel:
     """BERT2BERT (Rothe et al., TACL 2020): both sides from one encoder, cross-attention new."""
     source = {"revision": a.base_revision, "dtype": torch.float32}
-    encoder = AutoModel.from_pretrained(a.base_model, **source)
-    decoder_config = AutoConfig.from_pretrained(a.base_model, revision=a.base_revision)
+    encoder_config, decoder_config = (
+        _with_dropout(AutoConfig.from_pretrained(a.base_model, revision=a.base_revision), a.dropout) for _ in range(2)
+    )
+    encoder = AutoModel.from_pretrained(a.base_model, config=encoder_config, **source)
     decoder_config.is_decoder = decoder_config.add_cross_attention = True
     decoder = AutoModelForCausalLM.from_pretrained(a.base_model, config=decoder_config, **source)
     if a.decoder_layers is not None:

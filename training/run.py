@@ -4,12 +4,15 @@ import json
 import os
 import platform
 import shutil
+from dataclasses import fields
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
 import accelerate
 import torch
 import transformers
+import yaml
 from safetensors.torch import load_file
 from transformers.trainer_utils import get_last_checkpoint, sort_checkpoints
 
@@ -42,6 +45,39 @@ def checkpoint_to_resume(arguments: TitleTrainingArguments) -> str | None:
     return newest
 
 
+# How a run was watched, where it wrote and what it ran on: not how the model was made.
+NOT_RECIPE = (
+    "output_dir", "report_to", "run_name", "project", "trackio", "logging_", "log_", "disable_tqdm", "hub_", "push_to_hub",
+    "resume_from_checkpoint", "use_cpu", "bf16", "fp16", "local_rank", "ddp_", "deepspeed", "fsdp", "preprocessing_workers",
+)  # fmt: skip
+
+
+def public_name(name: str | None) -> str | None:
+    """Return a Hub id as it is, and of a local path only the last part, marked as local: `./pairs.jsonl`."""
+    if name and (name.startswith((".", "~")) or Path(name).is_absolute() or Path(name).exists()):
+        return f"./{Path(name).name}"
+    return name
+
+
+def used_recipe(model: ModelArguments, data: DataArguments, arguments: TitleTrainingArguments) -> dict[str, Any]:
+    """Return every setting that differs from its default, as `--config` reads it; of paths only the last part."""
+    defaults = (ModelArguments(), DataArguments(dataset=""), TitleTrainingArguments())
+    recipe: dict[str, Any] = {}
+    for group, default in zip((model, data, arguments), defaults, strict=True):
+        for name in (f.name for f in fields(group) if f.init and not f.name.startswith(NOT_RECIPE)):
+            value = getattr(group, name)
+            if value != getattr(default, name):
+                recipe[name] = value.value if isinstance(value, Enum) else value
+    recipe["mixed_precision"] = precision(arguments)
+    paths = {name: public_name(recipe[name]) for name in ("base_model", "tokenizer", "dataset") if name in recipe}
+    return recipe | paths
+
+
+def precision(arguments: TitleTrainingArguments) -> str:
+    """Return what `mixed_precision: auto` came to: bf16, fp16 or no."""
+    return "bf16" if arguments.bf16 else "fp16" if arguments.fp16 else "no"
+
+
 def run_facts(trainer: TitleTrainer, model: ModelArguments, data: DataArguments, examples: Examples) -> dict[str, Any]:
     """Return what a card needs to know of the run; no path outside the project, no name of the machine."""
     history = trainer.state.log_history
@@ -49,7 +85,7 @@ def run_facts(trainer: TitleTrainer, model: ModelArguments, data: DataArguments,
     device = torch.cuda.get_device_name() if trainer.args.device.type == "cuda" else f"CPU, {os.cpu_count()} cores"
     return {
         "objective": data.objective,
-        "base_model": model.base_model,
+        "base_model": public_name(model.base_model),
         "parameters": sum(p.numel() for p in trainer.model.parameters()),
         "train_pairs": len(examples.train),
         "validation_pairs": len(examples.validation) if examples.validation else 0,
@@ -57,7 +93,7 @@ def run_facts(trainer: TitleTrainer, model: ModelArguments, data: DataArguments,
         "epochs": round(trainer.state.epoch or 0, 3),
         "effective_batch_size": effective_batch_size(trainer.args),
         "processes": trainer.args.world_size,
-        "precision": "bf16" if trainer.args.bf16 else "fp16" if trainer.args.fp16 else "float32",
+        "precision": {"no": "float32"}.get(precision(trainer.args), precision(trainer.args)),
         "learning_rate": trainer.args.learning_rate,
         "train_seconds": summary.get("train_runtime"),
         "pairs_per_second": summary.get("train_samples_per_second"),
@@ -105,6 +141,15 @@ def average_checkpoints(model: torch.nn.Module, folder: Path, count: int) -> Non
             total[name] = total.get(name, 0) + tensor.double() / count
     # Tied weights stand once in a file; loading the one loads the others, which `strict` cannot know.
     model.load_state_dict({name: tensor.float() for name, tensor in total.items()}, strict=False)
+
+
+def write_recipe(trainer: TitleTrainer, model: ModelArguments, data: DataArguments) -> None:
+    """Write `recipe.yaml`: `train.py --config recipe.yaml --dataset ...` takes the same steps again."""
+    if trainer.is_world_process_zero():
+        recipe = used_recipe(model, data, trainer.args)
+        text = "# The settings of this run: accelerate launch training/train.py --config recipe.yaml --dataset ...\n"
+        text += yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True)
+        write_text(Path(trainer.args.output_dir) / "recipe.yaml", text)
 
 
 def write_metrics(trainer: TitleTrainer, metrics: dict[str, Any]) -> None:

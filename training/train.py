@@ -4,7 +4,8 @@
 
 With several processes: `accelerate launch --config_file training/profiles/cpu_2.yaml training/train.py ...`.
 The folder then holds the model, its tokenizer, its pipeline and `metrics.json`, and loads with
-`pipeline(model="build/smoke", trust_remote_code=True)`.
+`pipeline(model="build/smoke", trust_remote_code=True)`. With `--push_to_hub --hub_model_id user/name` it is published
+when everything is saved; a failed upload leaves the folder as it is, and `training/publish.py` tries again.
 """
 
 import sys
@@ -21,13 +22,16 @@ from training.data import DataError
 from training.evaluation import final_test
 from training.examples import read_examples
 from training.model import build_model
-from training.run import checkpoint_to_resume, finish, run_facts, write_metrics
+from training.publish import check_run_destination, publish_run
+from training.run import checkpoint_to_resume, finish, run_facts, write_metrics, write_recipe
 from training.trainer import TitleTrainer
+from training.trees import PublishError
 
 
 def main(argv: list[str] | None = None) -> None:
     """Run one training from arguments to a finished folder."""
     model_arguments, data_arguments, arguments = parse_arguments(argv)
+    check_run_destination(arguments)
     checkpoint = checkpoint_to_resume(arguments)
     set_seed(arguments.seed)
     with arguments.main_process_first(desc="data"):  # the other processes find the main one's cache
@@ -47,11 +51,14 @@ def main(argv: list[str] | None = None) -> None:
     metrics = run_facts(trainer, model_arguments, data_arguments, examples)
     if examples.test is not None:
         metrics["test"] = final_test(pipe, examples, arguments)
+    write_recipe(trainer, model_arguments, data_arguments)
     write_metrics(trainer, metrics)
+    if arguments.publish_at_end and trainer.is_world_process_zero():
+        publish_run(arguments)
 
 
 if __name__ == "__main__":
     try:
         main()
-    except (ConfigError, DataError) as error:
+    except (ConfigError, DataError, PublishError) as error:
         sys.exit(f"error: {error}")

@@ -1,0 +1,1 @@
+"""Measurements: scripts here, results in benchmarks/results/."""

@@ -1,0 +1,43 @@
+"""The bundled pairs keep what data/original/README.md promises."""
+
+from collections import Counter
+
+import pytest
+from conftest import PAIRS
+from rapidfuzz import fuzz, process
+
+from training.data import read_json_lines
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return list(read_json_lines(PAIRS))
+
+
+def test_there_are_more_than_a_thousand_pairs_of_many_genres_and_tricks(rows):
+    assert len(rows) >= 1000
+    assert all(set(row) == {"title", "synopsis", "genre", "trick"} for row in rows)
+    genres, tricks = (Counter(row[name] for row in rows) for name in ("genre", "trick"))
+    assert len(genres) >= 10 and min(genres.values()) >= 20
+    assert len(tricks) >= 10 and min(tricks.values()) >= 40
+
+
+def test_lengths_run_from_terse_to_absurd(rows):
+    assert all(80 <= len(row["synopsis"].replace("\n", "")) <= 400 for row in rows)
+    lengths = [len(row["title"]) for row in rows]
+    assert min(lengths) >= 2 and max(lengths) <= 100
+    assert sum(length <= 6 for length in lengths) > 50 and sum(length > 50 for length in lengths) > 50
+
+
+@pytest.mark.parametrize("column", ["title", "synopsis"])
+def test_no_two_share_more_than_sixty_percent_of_their_characters_in_order(rows, column):
+    texts = [row[column] for row in rows]
+    # The ratio is 2 * (longest common subsequence) / (both lengths): shared characters in order.
+    for i, text in enumerate(texts[:-1]):
+        near = process.extractOne(text, texts[i + 1 :], scorer=fuzz.ratio, score_cutoff=60.01)
+        assert near is None, (text, near)
+
+
+def test_synopses_begin_in_their_own_ways(rows):
+    openings = Counter(row["synopsis"][:8] for row in rows)
+    assert openings.most_common(1)[0][1] <= 3

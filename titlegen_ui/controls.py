@@ -1,0 +1,66 @@
+"""Gradio components for the settings, all drawn from `titlegen.settings`, and back again."""
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import gradio as gr
+
+from titlegen.presets import PRESETS
+from titlegen.settings import GenerationSettings, control, controls
+
+from .texts import t
+
+NAMES = tuple(controls())
+DEFAULTS = GenerationSettings().to_dict()
+MAIN = ("method", "length", "num_titles")  # in sight; the rest is behind「詳しい設定」
+WORDS = ("prefix", "forbidden_words")
+
+
+def build_control(name: str, **look: Any) -> gr.components.Component:
+    """Return the component for the setting called `name`."""
+    limits, default = control(name), DEFAULTS[name]
+    common = {"label": t(f"{name}.label"), "info": t(f"{name}.help"), "elem_id": name, "value": default} | look
+    if limits.choices:
+        return gr.Radio([(t(f"{name}.{choice}"), choice) for choice in limits.choices], **common)
+    if isinstance(default, bool):
+        return gr.Checkbox(**common)
+    if isinstance(default, str):
+        return gr.Textbox(max_length=limits.max_characters, max_lines=1, **common)
+    bounds = {"minimum": limits.minimum, "maximum": limits.maximum, "step": limits.step}
+    if limits.maximum > 10_000:  # a slider of millions of steps cannot be aimed
+        return gr.Number(precision=0, **bounds, **common)
+    return gr.Slider(**bounds, interactive=applies(name, DEFAULTS["method"]), **common)
+
+
+def applies(name: str, method: str) -> bool:
+    """Whether the setting called `name` does anything with this method."""
+    return method in control(name).methods
+
+
+def enabled_for(method: str, names: Sequence[str]) -> list[Any]:
+    """Return updates that enable the controls which apply to `method`."""
+    return [gr.update(interactive=applies(name, method)) for name in names]
+
+
+def settings_from(values: Sequence[Any]) -> GenerationSettings:
+    """Build settings from the components' values in the order of `NAMES`; an emptied number means its default.
+
+    Raises:
+        SettingsError: a value that cannot be used.
+    """
+    given = dict(zip(NAMES, values, strict=True))
+    return GenerationSettings.from_dict({n: DEFAULTS[n] if v is None else v for n, v in given.items()})
+
+
+def preset_values(preset: str | None) -> list[Any]:
+    """Return the values of all controls for a preset, in the order of `NAMES`; what people typed stays."""
+    if preset not in PRESETS:
+        return [gr.skip()] * len(NAMES)
+    values = PRESETS[preset].settings().to_dict()
+    return [gr.skip() if name in (*WORDS, "seed", "num_titles") else values[name] for name in NAMES]
+
+
+def roll_dice() -> int:
+    """Return a new seed, short enough to read aloud."""
+    return random.randrange(1, 100_000)

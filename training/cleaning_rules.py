@@ -1,0 +1,92 @@
+"""The table of cleaning rules: read, checked, compiled. What the keys mean stands in `cleaning_rules.yaml`."""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+RULES_FILE = Path(__file__).with_name("cleaning_rules.yaml")
+KINDS = ("bracket", "span", "sentence", "near", "between")
+PLACES = ("title", "synopsis")
+
+
+class RulesError(ValueError):
+    """A rules file that cannot be used; names the file, the rule and what to change."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One row of the rules table."""
+
+    name: str
+    kind: str
+    where: tuple[str, ...]
+    pattern: re.Pattern[str]
+
+
+@dataclass
+class CleaningRules:
+    """The rules table, compiled.
+
+    Raises:
+        RulesError: not YAML, an unknown key or kind, a pattern that is not a regular expression.
+    """
+
+    rules: list[Rule] = field(default_factory=list)
+    limits: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, *more: Path) -> "CleaningRules":
+        """Read the bundled table and then the files in `more`, each adding to what stands before."""
+        limits: dict[str, float] = {}
+        macros: dict[str, str] = {}
+        rows: dict[str, dict[str, Any]] = {}
+        for path in (RULES_FILE, *more):
+            table = _read_table(path)
+            unknown = set(table.get("limits") or {}) - set(limits) if limits else set()
+            if unknown:
+                raise RulesError(f"{path}: there is no limit {', '.join(sorted(unknown))}; there are {', '.join(limits)}.")
+            limits |= table.get("limits") or {}
+            macros |= table.get("macros") or {}
+            rows |= {name: (row or {}) | {"file": path} for name, row in (table.get("rules") or {}).items()}
+        rules = [rule for name, row in rows.items() if (rule := _compile(name, row, macros))]
+        return cls(rules, limits)
+
+    def of(self, where: str, *kinds: str) -> list[Rule]:
+        """Return the rules of these kinds that apply to a title or a synopsis."""
+        return [rule for rule in self.rules if where in rule.where and rule.kind in kinds]
+
+
+def _read_table(path: Path) -> dict[str, Any]:
+    try:
+        table = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RulesError(f"{path}: no such rules file.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RulesError(f"{path} is not YAML: {' '.join(str(error).split())[:200]}") from error
+    if not isinstance(table, dict) or not set(table) <= {"limits", "macros", "rules"}:
+        raise RulesError(f"{path}: a rules file has the keys limits, macros and rules; see {RULES_FILE.name}.")
+    return table
+
+
+def _compile(name: str, row: dict[str, Any], macros: dict[str, str]) -> Rule | None:
+    file = row["file"]
+    if row.get("patterns") == []:
+        return None
+    if row.get("kind") not in KINDS or not isinstance(row.get("patterns"), list):
+        raise RulesError(f"{file}, rule {name}: kind is one of {', '.join(KINDS)} and patterns is a list.")
+    where = PLACES if row.get("where", "both") == "both" else (row["where"],)
+    if not set(where) <= set(PLACES):
+        raise RulesError(f"{file}, rule {name}: where is title, synopsis or both.")
+    alternatives = []
+    for pattern in row["patterns"]:
+        for macro, meaning in macros.items():
+            pattern = str(pattern).replace(f"{{{macro}}}", f"(?:{meaning})")
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise RulesError(f"{file}, rule {name}: {pattern[:80]!r} is not a regular expression ({error}).") from error
+        alternatives.append(f"(?:{pattern})")
+    return Rule(name, row["kind"], where, re.compile("|".join(alternatives)))
