@@ -18,7 +18,8 @@ from datasets import Dataset, disable_caching
 
 from benchmarks.machine import facts, write_result
 from titlegen.text import normalise
-from training.data import load_pairs, tokenize
+from training.data import load_pairs
+from training.tensors import tokenize
 from training.tokenizer import load_tokenizer
 
 SYNOPSIS_CHARACTERS, TITLE_CHARACTERS = 187, 15

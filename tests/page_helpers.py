@@ -76,7 +76,7 @@ class Visit:
         )
         self.context.grant_permissions(["clipboard-read", "clipboard-write"])
         self.address, self.page = address, self.context.new_page()
-        self.page.set_default_timeout(40_000)
+        self.page.set_default_timeout(60_000)
         self.outside, self.errors = [], []
         self.page.on("request", self._note_request)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))

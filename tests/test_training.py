@@ -76,7 +76,9 @@ def test_two_processes_take_the_same_step(tmp_path, whole_batch):
 
 
 def test_the_loss_is_the_mean_over_target_tokens(whole_batch):
-    assert whole_batch[0][0] == pytest.approx(math.log(TINY["vocab_size"]), rel=0.05)
+    # A fresh model knows nothing: the loss of a token is about that of an even guess among all tokens.
+    guess = math.log(TINY["vocab_size"])
+    assert guess - 0.1 < whole_batch[0][0] < guess + 1.5
 
 
 @pytest.mark.parametrize("stop_after", [2, 3])

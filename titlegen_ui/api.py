@@ -9,6 +9,7 @@ import gradio as gr
 
 from titlegen.settings import Control, GenerationSettings, SettingsError, controls, shown
 
+from .controls import sendable
 from .service import TitleService
 
 ABOUT = """Write titles for the synopsis of a Japanese web novel, in the style of 小説家になろう, best first.
@@ -27,7 +28,7 @@ def generate_endpoint(service: TitleService) -> Callable[..., list[dict[str, Any
     """Return the function behind `/generate`: synopsis first, then every setting with its default."""
 
     def generate(*values: Any) -> list[dict[str, Any]]:
-        synopsis, *rest = values
+        synopsis, *rest = map(sendable, values)
         with _one_sentence():
             settings = GenerationSettings.from_dict(dict(zip(controls(), rest, strict=True)))
             titles = service.write(synopsis, settings).titles
@@ -64,7 +65,7 @@ def explain_endpoint(service: TitleService) -> Callable[[str, str], dict[str, An
         with _one_sentence():
             if not title.strip() or len(title) > 100:
                 raise SettingsError("title must have 1 to 100 characters.", "題は1〜100字にしてください。")
-            return service.explain(synopsis, title)
+            return service.explain(sendable(synopsis), sendable(title))
 
     return explain_title
 

@@ -49,8 +49,13 @@ def settings_from(values: Sequence[Any]) -> GenerationSettings:
     Raises:
         SettingsError: a value that cannot be used.
     """
-    given = dict(zip(NAMES, values, strict=True))
+    given = dict(zip(NAMES, map(sendable, values), strict=True))
     return GenerationSettings.from_dict({n: DEFAULTS[n] if v is None else v for n, v in given.items()})
+
+
+def sendable(value: Any) -> Any:
+    """Return text without lone surrogates, which JSON may carry in but no answer can carry out; all else as it is."""
+    return value.encode("utf-8", "ignore").decode() if isinstance(value, str) else value
 
 
 def preset_values(preset: str | None) -> list[Any]:

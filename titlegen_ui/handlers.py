@@ -15,7 +15,7 @@ from titlegen.settings import GenerationSettings, SettingsError, check_synopsis
 
 from . import cards
 from .api import parameter_names
-from .controls import settings_from
+from .controls import sendable, settings_from
 from .links import Link, as_curl, as_python, permalink, read_link
 from .model_info import ModelInfo
 from .service import Result, Step, TitleService
@@ -45,7 +45,7 @@ def _checked(mode: str, synopsis: str, values: Sequence[Any]) -> tuple[str, Gene
         raise SettingsError(
             "Write the beginning of a title to continue.", "続けたいタイトルの書き出しを入れてください。"
         )
-    synopsis = "" if mode == "continue" else synopsis or ""
+    synopsis = "" if mode == "continue" else sendable(synopsis or "")
     check_synopsis(synopsis, settings)
     return synopsis, settings
 
@@ -176,7 +176,7 @@ def _file_written(
 def why(service: TitleService, synopsis: str, title: str) -> str:
     """Return the view of why a title came about."""
     try:
-        title = str(title)[:100].removesuffix("…")
+        title = sendable(str(title))[:100].removesuffix("…")
         return cards.reasons(title, service.explain(synopsis, title))
     except Exception as error:
         return cards.error_note(error)

@@ -62,13 +62,18 @@ def read_link(query: str) -> Link | None:
 
 
 def _unpack(packed: str) -> str:
+    unpacker = zlib.decompressobj()
     try:
         data = base64.urlsafe_b64decode(packed + "=" * (-len(packed) % 4))
-        return zlib.decompressobj().decompress(data, _MAX_UNPACKED).decode()
-    except (binascii.Error, zlib.error, ValueError) as error:
+        query = unpacker.decompress(data, _MAX_UNPACKED).decode()
+    except (binascii.Error, zlib.error, ValueError):
+        unpacker = None
+    if unpacker is None or not unpacker.eof:  # the end is missing, or there is far too much of it
         raise SettingsError(
-            "This link could not be read: it was cut short or changed.", "リンクが途中で切れているようです。"
-        ) from error
+            "This link could not be read: it was cut short or changed.",
+            "リンクを読み取れません。途中で切れているようです。",
+        )
+    return query
 
 
 def _value(text: str, default: Any) -> Any:

@@ -20,7 +20,8 @@ def nearest_titles(synopses: Sequence[str], known_synopses: Sequence[str], known
     )
     known = vectorizer.fit_transform(map(canonical, known_synopses)).T.tocsr()
     wanted = vectorizer.transform(map(canonical, synopses))
-    nearest = [
-        (wanted[start : start + ROWS_AT_ONCE] @ known).argmax(axis=1) for start in range(0, len(synopses), ROWS_AT_ONCE)
-    ]
-    return [known_titles[i] for i in np.concatenate(nearest).ravel().tolist()]
+    nearest: list[int] = []
+    for start in range(0, len(synopses), ROWS_AT_ONCE):
+        likeness = wanted[start : start + ROWS_AT_ONCE] @ known
+        nearest += np.asarray(likeness.argmax(axis=1)).ravel().tolist()  # scipy answers with a matrix
+    return [known_titles[i] for i in nearest]

@@ -9,6 +9,7 @@ remains is the author's own, letter for letter.
 
 import argparse
 import html
+import json
 import re
 import string
 import sys
@@ -30,6 +31,18 @@ _BRACKETS = re.compile("|".join(f"{re.escape(a)}[^{re.escape(a + b)}]*{re.escape
 # A sentence, with the quotations and parentheses in it; a note runs from its ※ to the next ※ or the end of the line.
 _UNIT = re.compile(r"※[^※]*|(?:「[^「」]*」|『[^『』]*』|\([^()]*\)|[^。!?※])+[。!?☆★♪]*[」』)】\]]*\s*|[。!?]+\s*")
 _LONG_QUOTE = re.compile(r"「[^「」]{13,}」")
+
+
+class _Printable(dict[int, str]):
+    """For `str.translate`: drops control and format characters, looks each character up once."""
+
+    def __missing__(self, code: int) -> str:
+        character = {"\r": "\n"}.get(chr(code), chr(code))
+        self[code] = character if character.isprintable() or character in "\n\u3000" else ""
+        return self[code]
+
+
+_PRINTABLE = _Printable()
 _KANA, _LETTER = re.compile(r"[ぁ-ゖァ-ヺー]"), re.compile(r"[^\W\d_]")
 
 
@@ -89,21 +102,27 @@ def _clean(text: str, where: str, rules: CleaningRules, removed: list[Removed]) 
     for rule in rules.of(where, "bracket"):
         text = _cut(text, rule, where, removed, _matching_brackets)
     for rule in rules.of(where, "span"):
-        text = _cut(text, rule, where, removed, lambda rule, folded: rule.pattern.finditer(folded))
+        text = _cut(text, rule, where, removed, _matching_spans)
     if any(rules.of(where, "sentence", "near", "between")):
         text = _without_sentences(text, where, rules, removed)
     return text
 
 
 def _matching_brackets(rule: Rule, folded: str) -> Iterator[re.Match[str]]:
-    return (m for m in _BRACKETS.finditer(folded) if rule.pattern.search(m[0][1:-1].strip()))
+    return (m for m in _BRACKETS.finditer(folded) if rule.matches(m[0][1:-1].strip()))
+
+
+def _matching_spans(rule: Rule, folded: str) -> list[re.Match[str]]:
+    return list(next((found for p in rule.patterns if (found := [*p.finditer(folded)])), []))
 
 
 def _cut(text: str, rule: Rule, where: str, removed: list[Removed], find: Any) -> str:
     """Remove what `find` finds, from the inside of nested brackets outwards."""
     while spans := [m.span() for m in find(rule, _fold(text)) if m[0]]:
         removed += [Removed(rule.name, where, text[a:b].strip()) for a, b in spans]
-        kept = [text[a:b] for a, b in zip([0, *(b for _, b in spans)], [*(a for a, _ in spans), len(text)], strict=True)]
+        kept = [
+            text[a:b] for a, b in zip([0, *(b for _, b in spans)], [*(a for a, _ in spans), len(text)], strict=True)
+        ]
         text = " ".join(kept) if where == "title" else "".join(kept)
     return text
 
@@ -121,9 +140,10 @@ class _Unit:
 def _without_sentences(text: str, where: str, rules: CleaningRules, removed: list[Removed]) -> str:
     lines = text.split("\n")
     units = [unit for number, line in enumerate(lines) for unit in _units(line, number)]
-    sentence_rules = rules.of(where, "sentence")
+    folded = _fold(text)
+    candidates = [(rule.name, found) for rule in rules.of(where, "sentence") if (found := rule.within(folded))]
     for unit in units:
-        unit.rule = next((rule.name for rule in sentence_rules if rule.pattern.search(unit.folded)), None)
+        unit.rule = next((name for name, found in candidates if any(p.search(unit.folded) for p in found)), None)
     if not any(unit.rule for unit in units):
         return text
     _spread(units, rules.of(where, "near"), any)
@@ -155,9 +175,11 @@ def _spread(units: list[_Unit], rules: list[Rule], needed: Any) -> None:
             unit = units[i]
             if unit.rule or not unit.folded:
                 continue
-            beside = [units[j].rule for j in (i - 1, i + 1) if 0 <= j < len(units) and abs(units[j].line - unit.line) <= 2]
+            beside = [
+                units[j].rule for j in (i - 1, i + 1) if 0 <= j < len(units) and abs(units[j].line - unit.line) <= 2
+            ]
             if len(beside) > (needed is all) and needed(beside):
-                unit.rule = next((rule.name for rule in rules if rule.pattern.search(unit.folded)), None)
+                unit.rule = next((rule.name for rule in rules if rule.matches(unit.folded)), None)
 
 
 def _fold(text: str) -> str:
@@ -165,7 +187,7 @@ def _fold(text: str) -> str:
 
 
 def _printable(text: str) -> str:
-    return "".join(c for c in text.replace("\r\n", "\n").replace("\r", "\n") if c.isprintable() or c in "\n\u3000")
+    return text.replace("\r\n", "\n").translate(_PRINTABLE)
 
 
 def _tidy_title(title: str) -> str:
@@ -175,3 +197,38 @@ def _tidy_title(title: str) -> str:
 def _tidy_synopsis(synopsis: str) -> str:
     lines = (line.strip() for line in synopsis.split("\n"))
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Clean any pairs into `pairs.jsonl` and write the report beside it."""
+    from training.clean_rows import clean_rows
+    from training.cleaning_report import CleaningReport
+    from training.files import atomic_file, claim_folder
+    from training.works import Source
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--input", required=True, help="folder of collected works, file, folder or Hub id of pairs")
+    parser.add_argument("--title_column", help="column of the titles (default: title)")
+    parser.add_argument("--synopsis_column", help="column of the texts (default: synopsis or story)")
+    parser.add_argument("--rules", type=Path, nargs="*", default=[], help="YAML files that add to cleaning_rules.yaml")
+    parser.add_argument("--out", type=Path, required=True, help="folder for pairs.jsonl and the report")
+    arguments = parser.parse_args(argv)
+    claim_folder(arguments.out, "cleaning.json")
+    source = Source(arguments.input, arguments.title_column, arguments.synopsis_column)
+    report = CleaningReport()
+    with atomic_file(arguments.out / "pairs.jsonl") as file:
+        for batch in clean_rows(source.rows(), tuple(arguments.rules)):
+            report.add(batch.report)
+            file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in batch.rows)
+    report.write(arguments.out)
+    print(f"{report.rows_out:,} of {report.rows_in:,} rows in {arguments.out / 'pairs.jsonl'}; see cleaning.md there.")
+
+
+if __name__ == "__main__":
+    from training.data import DataError
+    from training.shards import StoreError
+
+    try:
+        main()
+    except (RulesError, DataError, StoreError, OSError) as error:
+        sys.exit(f"error: {error}")

@@ -10,6 +10,7 @@ import yaml
 RULES_FILE = Path(__file__).with_name("cleaning_rules.yaml")
 KINDS = ("bracket", "span", "sentence", "near", "between")
 PLACES = ("title", "synopsis")
+_ANCHOR = re.compile(r"(?<!\[)\^|\$")
 
 
 class RulesError(ValueError):
@@ -23,7 +24,19 @@ class Rule:
     name: str
     kind: str
     where: tuple[str, ...]
-    pattern: re.Pattern[str]
+    patterns: tuple[re.Pattern[str], ...]
+    anchored: frozenset[re.Pattern[str]]  # those with ^ or $, which may match a sentence but not the text around it
+
+    def matches(self, text: str) -> bool:
+        """Whether any pattern is found in `text`."""
+        return any(pattern.search(text) for pattern in self.patterns)
+
+    def within(self, text: str) -> list[re.Pattern[str]]:
+        """Return those patterns that may be found in a part of `text`.
+
+        Most are found nowhere in a synopsis: one look at the whole of it saves one at each sentence.
+        """
+        return [p for p in self.patterns if p in self.anchored or p.search(text)]
 
 
 @dataclass
@@ -36,6 +49,7 @@ class CleaningRules:
 
     rules: list[Rule] = field(default_factory=list)
     limits: dict[str, float] = field(default_factory=dict)
+    _of: dict[tuple[str, ...], list[Rule]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def load(cls, *more: Path) -> "CleaningRules":
@@ -47,7 +61,9 @@ class CleaningRules:
             table = _read_table(path)
             unknown = set(table.get("limits") or {}) - set(limits) if limits else set()
             if unknown:
-                raise RulesError(f"{path}: there is no limit {', '.join(sorted(unknown))}; there are {', '.join(limits)}.")
+                raise RulesError(
+                    f"{path}: there is no limit {', '.join(sorted(unknown))}; there are {', '.join(limits)}."
+                )
             limits |= table.get("limits") or {}
             macros |= table.get("macros") or {}
             rows |= {name: (row or {}) | {"file": path} for name, row in (table.get("rules") or {}).items()}
@@ -56,7 +72,11 @@ class CleaningRules:
 
     def of(self, where: str, *kinds: str) -> list[Rule]:
         """Return the rules of these kinds that apply to a title or a synopsis."""
-        return [rule for rule in self.rules if where in rule.where and rule.kind in kinds]
+        found = self._of.get((where, *kinds))
+        if found is None:
+            found = [rule for rule in self.rules if where in rule.where and rule.kind in kinds]
+            self._of[(where, *kinds)] = found
+        return found
 
 
 def _read_table(path: Path) -> dict[str, Any]:
@@ -80,13 +100,30 @@ def _compile(name: str, row: dict[str, Any], macros: dict[str, str]) -> Rule | N
     where = PLACES if row.get("where", "both") == "both" else (row["where"],)
     if not set(where) <= set(PLACES):
         raise RulesError(f"{file}, rule {name}: where is title, synopsis or both.")
-    alternatives = []
-    for pattern in row["patterns"]:
+    patterns: list[re.Pattern[str]] = []
+    for pattern in map(str, row["patterns"]):
         for macro, meaning in macros.items():
-            pattern = str(pattern).replace(f"{{{macro}}}", f"(?:{meaning})")
+            pattern = pattern.replace(f"{{{macro}}}", f"(?:{meaning})")
         try:
             re.compile(pattern)
+            patterns += map(re.compile, _alternatives(pattern))
         except re.error as error:
             raise RulesError(f"{file}, rule {name}: {pattern[:80]!r} is not a regular expression ({error}).") from error
-        alternatives.append(f"(?:{pattern})")
-    return Rule(name, row["kind"], where, re.compile("|".join(alternatives)))
+    return Rule(name, row["kind"], where, tuple(patterns), frozenset(p for p in patterns if _ANCHOR.search(p.pattern)))
+
+
+def _alternatives(pattern: str) -> list[str]:
+    """Split `a|b(c|d)` into `a` and `b(c|d)`: `re` skips to a first letter in each, but tries all of a joined one."""
+    parts, depth, in_class, escaped = [""], 0, False, False
+    for character in pattern:
+        if character == "|" and not depth and not in_class and not escaped:
+            parts.append("")
+            continue
+        parts[-1] += character
+        if escaped:
+            escaped = False
+            continue
+        escaped = character == "\\"
+        in_class = (in_class and character != "]") or character == "["
+        depth += 0 if in_class else (character == "(") - (character == ")")
+    return parts

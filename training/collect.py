@@ -20,7 +20,18 @@ if __package__ in (None, ""):
 
 from tqdm.auto import tqdm
 
-from training.narou_api import ENDPOINT, MAX_ROWS, MAX_START, MIN_PACE, REACH, ApiError, Budget, ComeBackLater, NarouClient, Page
+from training.narou_api import (
+    ENDPOINT,
+    MAX_ROWS,
+    MAX_START,
+    MIN_PACE,
+    REACH,
+    ApiError,
+    Budget,
+    ComeBackLater,
+    NarouClient,
+    Page,
+)
 from training.shards import RawStore, StoreError
 
 JST = timezone(timedelta(hours=9))  # the API's clock; Japan has no summer time

@@ -1,28 +1,16 @@
-"""Pairs -> tensors: read pairs from anywhere, split them, tokenize them once, collate them.
-
-python training/data.py --dataset data/original/pairs.jsonl     # how many pairs, from where, how long
-"""
+"""Pairs from anywhere (file, folder, Hub) as splits with the columns `title` and `synopsis`. No tensors here."""
 
 import csv
 import gzip
 import hashlib
 import json
 import lzma
-import os
-import pickle
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
-from datasets import Dataset, DatasetDict, Features, Value, load_dataset, load_from_disk
+from datasets import Dataset, DatasetDict, Features, Value, concatenate_datasets, load_dataset, load_from_disk
 from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
-from datasets.fingerprint import Hasher
-
-from titlegen.text import TitleCodec, codec_for
-
-if TYPE_CHECKING:
-    import torch  # collecting and cleaning read pairs as well; they need no tensors, and torch takes 450 MB
 
 SYNOPSIS_NAMES = ("synopsis", "story")
 SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")  # the text ones also as .gz or .xz
@@ -194,99 +182,10 @@ def _part(title: str, shares: dict[str, float]) -> str:
     return "train"
 
 
-def tokenize(
-    pairs: Dataset, tokenizer: Any, max_source_length: int, max_target_length: int, workers: int | None = None
-) -> Dataset:
-    """Return `input_ids`, `labels` and `length` for each pair, cached under the content of pairs and tokenizer."""
-    limits = (max_source_length, max_target_length)
-    return map_with_tokenizer(pairs, tokenizer, PairEncoder(*limits), workers, desc="Tokenize")
-
-
-@dataclass(frozen=True)
-class PairEncoder:
-    """Pairs -> ids, a batch at a time."""
-
-    max_source_length: int
-    max_target_length: int
-
-    def __call__(self, codec: TitleCodec, rows: dict[str, list[str]]) -> dict[str, list]:
-        """Return `input_ids`, `labels` and the source `length` of each pair."""
-        sources = [codec.encode_synopsis(text, self.max_source_length) for text in rows["synopsis"]]
-        targets = [codec.encode_title(text, self.max_target_length) for text in rows["title"]]
-        return {"input_ids": sources, "labels": targets, "length": [len(ids) for ids in sources]}
-
-
-def map_with_tokenizer(rows: Dataset, tokenizer: Any, encode: Any, workers: int | None, desc: str) -> Dataset:
-    """`datasets.map` for `encode(codec, rows)`: several processes, and a cache that survives the process.
-
-    `datasets` cannot hash a tokenizer that holds MeCab, so the fingerprint is made from what decides its ids.
-    """
-    content = (rows._fingerprint, tokenizer.get_vocab(), tokenizer.init_kwargs.get("mecab_kwargs"), repr(encode))
-    workers = min(workers or os.cpu_count() or 1, max(1, len(rows) // 2000))
-    return rows.map(
-        _WithCodec(tokenizer, encode),
-        batched=True,
-        num_proc=workers if workers > 1 else None,
-        remove_columns=rows.column_names,
-        new_fingerprint=Hasher.hash(content),
-        desc=desc,
-    )
-
-
-class _WithCodec:
-    """Carries tokenizer and function to other processes; the codec, with its cache, is made there."""
-
-    def __init__(self, tokenizer: Any, encode: Any):
-        self.tokenizer, self.encode = tokenizer, encode
-
-    def __getstate__(self) -> dict[str, bytes]:
-        return {"pickled": pickle.dumps((self.tokenizer, self.encode))}
-
-    def __setstate__(self, state: dict[str, bytes]) -> None:
-        self.tokenizer, self.encode = pickle.loads(state["pickled"])
-
-    def __call__(self, rows: dict[str, list]) -> dict[str, list]:
-        if "codec" not in self.__dict__:
-            self.codec = codec_for(self.tokenizer)
-        return self.encode(self.codec, rows)
-
-
-class PairCollator:
-    """Pad a batch to its longest pair and build what the decoder reads.
-
-    `decoder_input_ids` are made here and not by the model: with a loss of our own the Trainer takes `labels` out of
-    the inputs, and `EncoderDecoderModel` would get nothing to decode.
-
-    Args:
-        continuation_share: this share of the pairs is shown with an empty synopsis, so that the model learns to go on
-            from a title alone. Drawn from torch's generator: the Trainer seeds it and restores it on resume.
-    """
-
-    def __init__(self, pad_id: int, start_id: int, empty_source: list[int], continuation_share: float = 0.0):
-        self.pad_id, self.start_id = pad_id, start_id
-        self.empty_source, self.continuation_share = empty_source, continuation_share
-
-    def __call__(self, rows: list[dict[str, list[int]]]) -> "dict[str, torch.Tensor]":
-        """Return `input_ids`, `attention_mask` (pairs, source), `labels`, `decoder_*` (pairs, target)."""
-        sources, targets = [self._source(row["input_ids"]) for row in rows], [row["labels"] for row in rows]
-        labels = _padded(targets, -100)
-        decoder_input_ids = _padded([[self.start_id, *ids[:-1]] for ids in targets], self.pad_id)
-        return {
-            "input_ids": _padded(sources, self.pad_id),
-            "attention_mask": _padded([[1] * len(ids) for ids in sources], 0),
-            "decoder_input_ids": decoder_input_ids,
-            "decoder_attention_mask": (labels != -100).long(),
-            "labels": labels,
-        }
-
-    def _source(self, ids: list[int]) -> list[int]:
-        import torch
-
-        hidden = self.continuation_share and torch.rand(()).item() < self.continuation_share
-        return self.empty_source if hidden else ids
-
-
-def _padded(rows: list[list[int]], value: int) -> "torch.Tensor":
-    import torch
-
-    return torch.nn.utils.rnn.pad_sequence([torch.tensor(ids) for ids in rows], batch_first=True, padding_value=value)
+def with_continuations(pairs: Dataset, share: float) -> Dataset:
+    """Add a `share` of the pairs once more without synopsis, so that the model learns to go on from a title alone."""
+    count = round(share * len(pairs))
+    if not count:
+        return pairs
+    bare = pairs.shuffle(seed=0).select(range(count)).map(lambda row: {"synopsis": ""})
+    return concatenate_datasets([pairs, bare])

@@ -1,4 +1,4 @@
-"""Self-supervised pre-training pairs from plain text, made anew in every batch.
+"""Self-supervised pre-training pairs from plain text, made in every batch.
 
 Half of the windows lose random spans that the decoder must fill in (span corruption, Raffel et al., JMLR 2020); the
 other half lose one whole sentence that says much about the rest (gap sentences, Zhang et al., ICML 2020), which is
@@ -14,7 +14,7 @@ import torch
 from datasets import Dataset
 
 from titlegen.text import TitleCodec, flatten_synopsis
-from training.data import PairCollator, map_with_tokenizer
+from training.tensors import PairCollator, map_with_tokenizer
 
 MASKED_SHARE = 0.15
 MEAN_SPAN = 3  # tokens
@@ -49,7 +49,7 @@ class WindowCutter:
 
 
 class DenoisingCollator:
-    """Corrupt windows of ids and pad them like pairs; the choice is drawn from torch's generator, so resume repeats it."""
+    """Corrupt windows of ids and pad them like pairs; a window is corrupted by its own content, so resume repeats it."""
 
     def __init__(self, pairs: PairCollator, mask_id: int, start_ids: list[int], end_id: int, sentence_end_id: int):
         self.pairs, self.mask_id = pairs, mask_id
@@ -57,8 +57,7 @@ class DenoisingCollator:
 
     def __call__(self, rows: list[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
         """Return what `PairCollator` returns."""
-        draw = random.Random(int(torch.randint(2**62, ()).item()))
-        return self.pairs([self._example(row["input_ids"], draw) for row in rows])
+        return self.pairs([self._example(row["input_ids"], random.Random(repr(row["input_ids"]))) for row in rows])
 
     def _example(self, ids: list[int], draw: random.Random) -> dict[str, list[int]]:
         sentence = gap_sentence(ids, self.sentence_end_id, draw) if draw.random() < 0.5 else None

@@ -5,11 +5,11 @@ from typing import Any
 
 from datasets import Dataset
 
-from titlegen.text import codec_for
 from training.config import DataArguments, ModelArguments
-from training.data import PairCollator, load_pairs, load_texts, tokenize, with_all_splits
+from training.data import load_pairs, load_texts, with_all_splits, with_continuations
 from training.denoising import DenoisingCollator, windows
 from training.model import SpecialIds
+from training.tensors import PairCollator, tokenize
 from training.tokenizer import tokenizer_for
 
 
@@ -41,8 +41,8 @@ def _pair_examples(model: ModelArguments, data: DataArguments) -> Examples:
     samples = _first(pairs["validation"].shuffle(seed=0), data.eval_pairs) if "validation" in pairs else None
     return Examples(
         tokenizer=tokenizer,
-        collator=_pair_collator(tokenizer, data.continuation_share),
-        train=tokenize(train, tokenizer, *limits),
+        collator=_pair_collator(tokenizer),
+        train=tokenize(with_continuations(train, data.continuation_share), tokenizer, *limits),
         validation=tokenize(samples, tokenizer, *limits) if samples else None,
         samples=samples,
         test=_first(pairs["test"], data.test_pairs) if "test" in pairs else None,
@@ -58,7 +58,7 @@ def _denoising_examples(model: ModelArguments, data: DataArguments) -> Examples:
     held_out, train = cut.select(range(data.eval_pairs)), cut.select(range(data.eval_pairs, len(cut)))
     special = SpecialIds.of(tokenizer)
     collator = DenoisingCollator(
-        _pair_collator(tokenizer, 0.0),
+        _pair_collator(tokenizer),
         mask_id=tokenizer.mask_token_id,
         start_ids=[special.start],
         end_id=special.end,
@@ -67,9 +67,9 @@ def _denoising_examples(model: ModelArguments, data: DataArguments) -> Examples:
     return Examples(tokenizer, collator, _first(train, data.max_train_pairs), held_out)
 
 
-def _pair_collator(tokenizer: Any, continuation_share: float) -> PairCollator:
+def _pair_collator(tokenizer: Any) -> PairCollator:
     special = SpecialIds.of(tokenizer)
-    return PairCollator(special.pad, special.start, codec_for(tokenizer).encode_synopsis("", 8), continuation_share)
+    return PairCollator(special.pad, special.start)
 
 
 def _first(rows: Dataset, count: int | None) -> Dataset:

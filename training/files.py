@@ -2,12 +2,15 @@
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write to a temporary name, wait for the disk, then rename.
+@contextmanager
+def atomic_file(path: Path) -> Iterator[TextIO]:
+    """Open a temporary name for writing; when the block ends well, wait for the disk, then rename.
 
     Raises:
         OSError: the disk is full or not writable; the file that was there before is untouched.
@@ -15,15 +18,21 @@ def write_bytes(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     try:
-        with partial.open("wb") as file:
-            file.write(content)
+        with partial.open("w", encoding="utf-8", newline="") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
-    except OSError:
+    except BaseException:
         partial.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write `content`, whole or not at all."""
+    with atomic_file(path) as file:
+        file.buffer.write(content)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -43,3 +52,17 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def claim_folder(folder: Path, mark: str) -> None:
+    """Refuse a folder that holds files of somebody else: it has to be new, empty, or hold the file `mark`.
+
+    Raises:
+        FileExistsError: it holds other files, or is a file.
+    """
+    if not folder.exists() or (folder / mark).exists():
+        return
+    if not folder.is_dir() or any(folder.iterdir()):
+        raise FileExistsError(
+            f"{folder} exists and was not written by this command: name a new or empty folder with --out."
+        )

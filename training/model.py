@@ -27,7 +27,6 @@ from transformers.models.auto.modeling_auto import (
 
 from training.config import ConfigError, ModelArguments
 
-
 POSITIONS = 512  # of a new model, whatever it is first trained on: a later run may read longer synopses
 
 

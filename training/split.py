@@ -12,7 +12,7 @@ grows, a work keeps its split or leaves the data set, it never changes sides.
 import argparse
 import sys
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import date, datetime
 from pathlib import Path
 
 if __package__ in (None, ""):
@@ -22,6 +22,7 @@ import numpy as np
 import xxhash
 from datasets import DatasetDict
 
+from training.collect import JST
 from training.data import DataError
 from training.dedup import kin_links, signature
 
@@ -29,7 +30,6 @@ SPLITS = ("train", "validation", "test")
 TRAIN, VALIDATION, TEST = range(3)
 SEQUEL, LEAK = -1, -2  # left out: by an author of the other side, or too like a work of another split
 UNKNOWN = np.iinfo(np.int64).min  # time of a work whose day is not known
-DAY = 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,12 @@ class SplitPlan:
 
 def hash64(text: str) -> int:
     """Return a hash that is the same in every process and on every computer."""
-    return xxhash.xxh3_64_intdigest(text)
+    return xxhash.xxh3_64_intdigest(text.encode())
+
+
+def first_second(day: date) -> int:
+    """Return the unix time at which a day begins in Japan."""
+    return int(datetime(day.year, day.month, day.day, tzinfo=JST).timestamp())
 
 
 def choose_test_since(times: np.ndarray, share: float) -> int | None:
@@ -54,10 +59,9 @@ def choose_test_since(times: np.ndarray, share: float) -> int | None:
     known = np.sort(times[times != UNKNOWN])
     if len(known) < 20 or not share:
         return None
-    wanted = datetime.fromtimestamp(int(known[int(len(known) * (1 - share))]), UTC)
-    day = wanted.replace(hour=0, minute=0, second=0)
+    day = datetime.fromtimestamp(int(known[int(len(known) * (1 - share))]), JST).date()
     for start in (day.replace(day=1), day):
-        since = int(start.timestamp())
+        since = first_second(start)
         if 0 < (known >= since).mean() <= 3 * share and known[0] < since:
             return since
     return None

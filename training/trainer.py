@@ -1,15 +1,16 @@
 """TitleTrainer: a Seq2SeqTrainer with the right loss, titles while it learns, and a progress bar that tells."""
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from datasets import Dataset
 from torch.nn.functional import cross_entropy
 from tqdm.auto import tqdm
-from transformers import ProgressCallback, Seq2SeqTrainer, TrainingArguments
+from transformers import ProgressCallback, Seq2SeqTrainer, TrainerCallback, TrainingArguments
 from transformers.integrations import TensorBoardCallback
-from transformers.trainer_pt_utils import LengthGroupedSampler
+from transformers.trainer_pt_utils import get_length_grouped_indices
 
 from titlegen.loading import TASK
 from titlegen.pipeline import TitleGenerationPipeline
@@ -49,10 +50,14 @@ class TitleTrainer(Seq2SeqTrainer):
         )
 
     def _get_train_sampler(self, *args: Any, **kwargs: Any) -> torch.utils.data.Sampler | None:
-        sampler = super()._get_train_sampler(*args, **kwargs)
-        if isinstance(sampler, LengthGroupedSampler):
-            # A column of `datasets` 4 and later is read from disk at every index: minutes before the first step.
-            sampler.lengths = sampler.lengths[:]
+        if self.args.train_sampling_strategy not in ("group_by_length", "random"):
+            return super()._get_train_sampler(*args, **kwargs)
+        grouped = self.args.train_sampling_strategy == "group_by_length"
+        # A column of `datasets` 4 and later is read from disk at every index; [:] reads it once.
+        lengths = self.train_dataset[self.args.length_column_name][:] if grouped else None
+        seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
+        sampler = EpochSampler(len(self.train_dataset), lengths, effective_batch_size(self.args), seed)
+        self.add_callback(sampler.callback())
         return sampler
 
     def pipeline(self) -> TitleGenerationPipeline:
@@ -110,3 +115,36 @@ class SpeedCallback(ProgressCallback):
 def effective_batch_size(args: TrainingArguments) -> int:
     """Return how many pairs one optimizer step sees, over all micro-batches and processes."""
     return args.train_batch_size * args.gradient_accumulation_steps * args.world_size
+
+
+class EpochSampler(torch.utils.data.Sampler[int]):
+    """An order that depends on seed and epoch alone, so that a run resumed in any epoch meets the same batches.
+
+    The stock samplers draw from the global random state, which a resumed run has not yet restored when an epoch begins.
+
+    Args:
+        lengths: group pairs of similar length (the longest first, which finds out about memory at once); None: do not.
+        group: pairs of one optimizer step.
+    """
+
+    def __init__(self, size: int, lengths: list[int] | None, group: int, seed: int):
+        self.size, self.lengths, self.group, self.seed, self.epoch = size, lengths, group, seed, 0
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(self.seed + self.epoch)
+        if self.lengths is None:
+            return iter(torch.randperm(self.size, generator=generator).tolist())
+        return iter(get_length_grouped_indices(self.lengths, self.group, generator=generator))
+
+    def callback(self) -> TrainerCallback:
+        """Return the callback that tells the sampler its epoch, however deep the loader has wrapped it."""
+        sampler = self
+
+        class _TellEpoch(TrainerCallback):
+            def on_epoch_begin(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
+                sampler.epoch = int(state.epoch or 0)
+
+        return _TellEpoch()

@@ -1,0 +1,246 @@
+"""The build: clean (streamed, in parallel), decide (arrays of numbers only), write (streamed).
+
+Texts never lie in memory together: cleaned rows wait in a Parquet file beside the result while everything that needs
+an overview works on hashes, about 230 bytes a row.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from datasets import Features
+from tqdm.auto import tqdm
+
+from training.clean_rows import CleanBatch, clean_rows
+from training.cleaning_report import CleaningReport
+from training.cleaning_rules import RULES_FILE
+from training.collect import JST
+from training.decide import DROPPED, BuildError, Overview, decide
+from training.files import write_json, write_text
+from training.split import SPLITS, SplitPlan, first_second
+from training.works import COLUMNS, Source, features
+
+VERSION = 1
+ROWS_A_SHARD = 200_000  # about 100 MB
+CHUNK = 5_000
+
+
+@dataclass(frozen=True)
+class BuildSettings:
+    """What a build depends on."""
+
+    source: Source
+    rules_files: tuple[Path, ...] = ()
+    drop: tuple[str, ...] = ()
+    validation_share: float = 0.05
+    test_share: float = 0.05
+    test_since: str | None = None
+    removal_list: Path | None = None
+    workers: int = 0
+
+
+def build(settings: BuildSettings, out: Path) -> dict[str, Any]:
+    """Build the data set into `out`, whole or not at all, and return its facts (`build.json`).
+
+    Raises:
+        BuildError: nothing is left, a day that is none, or a leak between the splits.
+    """
+    test_since = _test_since(settings, out)
+    work = out.with_name(out.name + ".building")
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    try:
+        overview, report, declared = clean_to_parquet(settings, work)
+        decision = decide(overview, SplitPlan(settings.validation_share, settings.test_share, test_since))
+        counts = write_splits(work, declared, decision.codes, DROPPED, report)
+        if not counts.get("train"):
+            raise BuildError(f"No row of {settings.source.name} is left to train on: {_reasons(report)}.")
+        facts = _facts(settings, declared, report, counts, decision.test_since)
+        finish(work, out, facts, report)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return facts
+
+
+def _test_since(settings: BuildSettings, out: Path) -> int | None:
+    """Return the test part's first second: as told, or as in the build that is replaced (a work keeps its split)."""
+    text = settings.test_since
+    if text is None and (out / "build.json").exists():
+        text = json.loads((out / "build.json").read_text(encoding="utf-8")).get("test_since")
+    if text is None and settings.source.raw and (kept := Path(settings.source.name) / "split.json").exists():
+        text = json.loads(kept.read_text(encoding="utf-8"))["test_since"]
+    if not text:
+        return None
+    try:
+        return first_second(date.fromisoformat(text))
+    except ValueError:
+        raise BuildError(f"--test_since {text}: write a day like 2024-12-01.") from None
+
+
+def removed_works(path: Path | None) -> frozenset[str]:
+    """Read a removal list: lines with an ncode or `userid 123`; what follows a # is a remark.
+
+    Raises:
+        BuildError: a line that is neither.
+    """
+    removed = set()
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1) if path else ():
+        words = line.split("#")[0].split()
+        if not words:
+            continue
+        is_user = len(words) == 2 and words[0] == "userid" and words[1].isdigit()
+        if not is_user and not (len(words) == 1 and words[0].isalnum()):
+            raise BuildError(f"{path}, line {number}: a line is an ncode (N1234AB) or 'userid 12345'.")
+        removed.add(" ".join(words) if is_user else words[0].upper())
+    return frozenset(removed)
+
+
+def clean_to_parquet(settings: BuildSettings, work: Path) -> tuple[Overview, CleaningReport, Features]:
+    """Clean every row into `kept.parquet`; return the numbers about them in the same order."""
+    overview, report, declared, writer = Overview(work), CleaningReport(), None, None
+    bar = tqdm(desc="Clean", unit=" rows")
+    removed = removed_works(settings.removal_list)
+    for batch in clean_rows(settings.source.rows(), settings.rules_files, settings.drop, removed, settings.workers):
+        report.add(batch.report)
+        bar.update(batch.report.rows_in)
+        if not batch.rows:
+            continue
+        if writer is None:
+            declared = features(batch.rows[0])
+            writer = pq.ParquetWriter(work / "kept.parquet", declared.arrow_schema, compression="zstd")
+        writer.write_table(_table(batch, declared))
+        overview.add(batch)
+    bar.close()
+    if writer is None:
+        raise BuildError(f"No row of {settings.source.name} is left after cleaning: {_reasons(report)}.")
+    writer.close()
+    return overview, report, declared
+
+
+def _table(batch: CleanBatch, declared: Features) -> pa.Table:
+    return pa.Table.from_pylist(
+        [{name: row.get(name) for name in declared} for row in batch.rows], declared.arrow_schema
+    )
+
+
+def _reasons(report: CleaningReport) -> str:
+    return ", ".join(f"{reason} {rows:,}" for reason, rows in report.dropped.most_common(3)) or "there were none"
+
+
+def write_splits(
+    work: Path, declared: Features, codes: np.ndarray, dropped: dict[int, str], report: CleaningReport
+) -> dict[str, int]:
+    """Stream the cleaned rows to the shards of their splits; report those that are left out; return the counts."""
+    counts = {name: int((codes == code).sum()) for code, name in enumerate(SPLITS)}
+    writers = {code: _ShardWriter(work, SPLITS[code], counts[SPLITS[code]], declared) for code in range(len(SPLITS))}
+    start = 0
+    for chunk in chunks(work / "kept.parquet"):
+        part = codes[start : start + len(chunk)]
+        for code, writer in writers.items():
+            writer.write(chunk.filter(pa.array(part == code)))
+        for i in np.flatnonzero(part < 0):
+            report.drop(dropped[part[i]], chunk["title"][int(i)].as_py())
+        start += len(chunk)
+    for writer in writers.values():
+        writer.close()
+    return {name: count for name, count in counts.items() if count}
+
+
+def chunks(path: Path) -> Iterator[pa.Table]:
+    """Yield the rows of a Parquet file, a few thousand at a time."""
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(CHUNK):
+            yield pa.Table.from_batches([batch])
+
+
+class _ShardWriter:
+    """Writes a split as data/NAME-00000-of-00002.parquet and so on."""
+
+    def __init__(self, work: Path, split: str, count: int, declared: Features):
+        self.shards = -(-count // ROWS_A_SHARD)
+        self.names = [work / "data" / f"{split}-{i:05d}-of-{self.shards:05d}.parquet" for i in range(self.shards)]
+        self.schema, self.written, self.writer = declared.arrow_schema, 0, None
+        (work / "data").mkdir(exist_ok=True)
+
+    def write(self, rows: pa.Table) -> None:
+        while len(rows):
+            if self.writer is None:
+                name = self.names[self.written // ROWS_A_SHARD]
+                self.writer = pq.ParquetWriter(name, self.schema, compression="zstd")
+            part = rows.slice(0, ROWS_A_SHARD - self.written % ROWS_A_SHARD)
+            self.writer.write_table(part)
+            self.written += len(part)
+            rows = rows.slice(len(part))
+            if self.written % ROWS_A_SHARD == 0:
+                self.close()
+
+    def close(self) -> None:
+        if self.writer is not None:
+            self.writer.close()
+            self.writer = None
+
+
+def finish(work: Path, out: Path, facts: dict[str, Any], report: CleaningReport) -> None:
+    """Write what goes with the shards, and put the folder in the place of an earlier build."""
+    report.write(work)
+    write_json(work / "build.json", facts)
+    write_text(work / "README.md", _local_card(facts))
+    (work / "kept.parquet").unlink()
+    old = out.with_name(out.name + ".old")
+    shutil.rmtree(old, ignore_errors=True)
+    if out.exists():
+        out.rename(old)
+    work.rename(out)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _facts(
+    settings: BuildSettings, declared: Features, report: CleaningReport, counts: dict[str, int], test_since: int | None
+) -> dict[str, Any]:
+    source = settings.source
+    day = datetime.fromtimestamp(test_since, JST).date().isoformat() if test_since is not None else ""
+    rules = hashlib.sha256(b"".join(path.read_bytes() for path in (RULES_FILE, *settings.rules_files))).hexdigest()
+    columns = [{"name": name, "type": declared[name].dtype, "meaning": COLUMNS[name][2]} for name in declared]
+    own = {
+        "version": VERSION,
+        "built": datetime.now(UTC).date().isoformat(),
+        "collected": source.raw or "ncode" in declared,
+        "from_api": source.raw,
+        "source": "なろう小説API (https://dev.syosetu.com/man/api)" if source.raw else Path(source.name).name,
+        "rules": rules[:16],
+        "left_out": list(settings.drop),
+        "validation_share": settings.validation_share,
+        "test_since": day,
+        "counts": counts,
+        "columns": columns,
+    }
+    if source.raw:
+        _keep_test_day(Path(source.name), day)
+    return own | report.facts()
+
+
+def _keep_test_day(raw: Path, day: str) -> None:
+    """Note the test day beside the collected works, so that a build to another place parts them alike."""
+    if day and not (raw / "split.json").exists():
+        try:
+            write_json(raw / "split.json", {"test_since": day})
+        except OSError as error:
+            tqdm.write(f"{raw} is not writable ({error.strerror}): pass --test_since {day} to later builds.")
+
+
+def _local_card(facts: dict[str, Any]) -> str:
+    """The card of the folder itself, which is not published: where the Parquet files lie, and a word of warning."""
+    files = "".join(f"  - split: {name}\n    path: data/{name}-*.parquet\n" for name in facts["counts"])
+    return (
+        f"---\nlanguage: ja\nconfigs:\n- config_name: default\n  data_files:\n{files}---\n\n"
+        "Built by `training/build_dataset.py` for use on this computer. Publish it with `--push_to_hub`, which writes the\n"
+        "card and hands on numbers instead of the authors' texts; see `cleaning.md` for what cleaning did.\n"
+    )

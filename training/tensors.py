@@ -1,0 +1,96 @@
+"""Pairs -> tensors: tokenize once, in several processes and with a cache, then pad batches."""
+
+import os
+import pickle
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from datasets import Dataset
+from datasets.fingerprint import Hasher
+
+from titlegen.text import TitleCodec, codec_for
+
+
+def tokenize(
+    pairs: Dataset, tokenizer: Any, max_source_length: int, max_target_length: int, workers: int | None = None
+) -> Dataset:
+    """Return `input_ids`, `labels` and `length` for each pair, cached under the content of pairs and tokenizer."""
+    limits = (max_source_length, max_target_length)
+    return map_with_tokenizer(pairs, tokenizer, PairEncoder(*limits), workers, desc="Tokenize")
+
+
+@dataclass(frozen=True)
+class PairEncoder:
+    """Pairs -> ids, a batch at a time."""
+
+    max_source_length: int
+    max_target_length: int
+
+    def __call__(self, codec: TitleCodec, rows: dict[str, list[str]]) -> dict[str, list]:
+        """Return `input_ids`, `labels` and the source `length` of each pair."""
+        sources = [codec.encode_synopsis(text, self.max_source_length) for text in rows["synopsis"]]
+        targets = [codec.encode_title(text, self.max_target_length) for text in rows["title"]]
+        return {"input_ids": sources, "labels": targets, "length": [len(ids) for ids in sources]}
+
+
+def map_with_tokenizer(rows: Dataset, tokenizer: Any, encode: Any, workers: int | None, desc: str) -> Dataset:
+    """`datasets.map` for `encode(codec, rows)`: several processes, and a cache that survives the process.
+
+    `datasets` cannot hash a tokenizer that holds MeCab, so the fingerprint is made from what decides its ids.
+    """
+    content = (rows._fingerprint, tokenizer.get_vocab(), tokenizer.init_kwargs.get("mecab_kwargs"), repr(encode))
+    workers = min(workers or os.cpu_count() or 1, max(1, len(rows) // 2000))
+    return rows.map(
+        _WithCodec(tokenizer, encode),
+        batched=True,
+        num_proc=workers if workers > 1 else None,
+        remove_columns=rows.column_names,
+        new_fingerprint=Hasher.hash(content),
+        desc=desc,
+    )
+
+
+class _WithCodec:
+    """Carries tokenizer and function to other processes; the codec, with its cache, is made there."""
+
+    def __init__(self, tokenizer: Any, encode: Any):
+        self.tokenizer, self.encode = tokenizer, encode
+
+    def __getstate__(self) -> dict[str, bytes]:
+        return {"pickled": pickle.dumps((self.tokenizer, self.encode))}
+
+    def __setstate__(self, state: dict[str, bytes]) -> None:
+        self.tokenizer, self.encode = pickle.loads(state["pickled"])
+
+    def __call__(self, rows: dict[str, list]) -> dict[str, list]:
+        if "codec" not in self.__dict__:
+            self.codec = codec_for(self.tokenizer)
+        return self.encode(self.codec, rows)
+
+
+class PairCollator:
+    """Pad a batch to its longest pair and build what the decoder reads.
+
+    `decoder_input_ids` are made here and not by the model: with a loss of our own the Trainer takes `labels` out of
+    the inputs, and `EncoderDecoderModel` would get nothing to decode.
+    """
+
+    def __init__(self, pad_id: int, start_id: int):
+        self.pad_id, self.start_id = pad_id, start_id
+
+    def __call__(self, rows: list[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
+        """Return `input_ids`, `attention_mask` (pairs, source), `labels`, `decoder_*` (pairs, target)."""
+        sources, targets = [row["input_ids"] for row in rows], [row["labels"] for row in rows]
+        labels = _padded(targets, -100)
+        return {
+            "input_ids": _padded(sources, self.pad_id),
+            "attention_mask": _padded([[1] * len(ids) for ids in sources], 0),
+            "decoder_input_ids": _padded([[self.start_id, *ids[:-1]] for ids in targets], self.pad_id),
+            "decoder_attention_mask": (labels != -100).long(),
+            "labels": labels,
+        }
+
+
+def _padded(rows: list[list[int]], value: int) -> torch.Tensor:
+    return torch.nn.utils.rnn.pad_sequence([torch.tensor(ids) for ids in rows], batch_first=True, padding_value=value)

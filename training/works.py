@@ -1,0 +1,122 @@
+"""Rows of any source in one shape: works of 小説家になろう with all that is known of them, or bare pairs."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from datasets import Features, Value
+
+from training.collect import JST
+from training.data import SYNOPSIS_NAMES, DataError, stream_rows
+from training.shards import RawStore
+
+COLUMNS = {  # name -> (type, name in the API, meaning)
+    "ncode": ("string", "ncode", "the work's number; https://ncode.syosetu.com/NCODE/"),
+    "userid": ("int64", "userid", "the author's number"),
+    "writer": ("string", "writer", "the author's name as written in the work"),
+    "title": ("string", "title", "title without notices"),
+    "synopsis": ("string", "story", "synopsis (あらすじ) without notices, with its line breaks"),
+    "keywords": ("string", "keyword", "the author's keywords, separated by spaces"),
+    "genre": ("int32", "genre", "genre number of the site (201 high fantasy, 101 other-world romance ...)"),
+    "first_published": ("string", "general_firstup", "first part, Japanese time"),
+    "last_updated": ("string", "general_lastup", "newest part when collected, Japanese time"),
+    "short_story": ("bool", "noveltype", "one part only (短編)"),
+    "completed": ("bool", "end", "short, or marked as complete"),
+    "episodes": ("int32", "general_all_no", "number of parts"),
+    "characters": ("int64", "length", "length of the work"),
+    "r15": ("bool", "isr15", "marked R15"),
+    "cruel": ("bool", "iszankoku", "marked as cruel (残酷な描写あり)"),
+    "points": ("int64", "global_point", "rating points when collected"),
+    "bookmarks": ("int64", "fav_novel_cnt", "bookmarks when collected"),
+}
+_READ = {
+    "short_story": lambda row: int(row.get("noveltype", row.get("novel_type", 0))) == 2,
+    "completed": lambda row: int(row.get("end", 1)) == 0,  # 0 is short or complete, 1 is going on
+    "r15": lambda row: bool(int(row.get("isr15", 0))),
+    "cruel": lambda row: bool(int(row.get("iszankoku", 0))),
+}
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where rows come from: a folder of `training/collect.py`, or anything `training.data` reads."""
+
+    name: str
+    title_column: str | None = None
+    synopsis_column: str | None = None
+
+    @property
+    def raw(self) -> bool:
+        """Whether this is a folder of collected works."""
+        return (Path(self.name) / "manifest.json").exists()
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Yield rows with `title`, `synopsis` and those of COLUMNS that the source has.
+
+        Raises:
+            DataError: nothing there, or a column that does not exist.
+        """
+        if self.raw:
+            yield from map(from_api, RawStore(Path(self.name)).rows())
+            return
+        rows = stream_rows(self.name)
+        first = next(rows, None)
+        if first is None:
+            raise DataError(f"{self.name} has no rows in it.")
+        title = self._column(first, self.title_column, ("title",), "--title_column")
+        synopsis = self._column(first, self.synopsis_column, SYNOPSIS_NAMES, "--synopsis_column")
+        kept = [name for name in COLUMNS if name in first and name not in (title, synopsis, "title", "synopsis")]
+        yield _bare(first, title, synopsis, kept)
+        yield from (_bare(row, title, synopsis, kept) for row in rows)
+
+    def _column(self, row: dict[str, Any], wanted: str | None, usual: tuple[str, ...], flag: str) -> str:
+        name = wanted or next((name for name in usual if name in row), usual[0])
+        if name not in row:
+            raise DataError(
+                f"{self.name} has no column {name!r}; it has {', '.join(row)}. Name the right one with {flag}."
+            )
+        return name
+
+
+def from_api(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a work of the API in the shape of COLUMNS."""
+    return {
+        name: _READ[name](row) if name in _READ else _typed(kind, row.get(api))
+        for name, (kind, api, _) in COLUMNS.items()
+    }
+
+
+def _bare(row: dict[str, Any], title: str, synopsis: str, kept: list[str]) -> dict[str, Any]:
+    pair = {"title": str(row.get(title) or ""), "synopsis": str(row.get(synopsis) or "")}
+    return {name: _typed(COLUMNS[name][0], row.get(name)) for name in kept} | pair
+
+
+def _typed(kind: str, value: Any) -> Any:
+    if value is None or value == "":
+        return "" if kind == "string" and value == "" else None
+    if kind == "string":
+        return str(value)
+    try:
+        return str(value).lower() in ("1", "true") if kind == "bool" else int(value)
+    except ValueError:
+        return None
+
+
+def features(row: dict[str, Any]) -> Features:
+    """Return the declared columns of rows like this one."""
+    return Features({name: Value(kind) for name, (kind, _, _) in COLUMNS.items() if name in row})
+
+
+def key(row: dict[str, Any]) -> str:
+    """Return what makes a work the same work: its ncode, or its text."""
+    return (row.get("ncode") or "").upper() or f"{row['title']}\n{row['synopsis']}"
+
+
+def published(row: dict[str, Any]) -> int | None:
+    """Return when a work was first published (unix seconds), if that is known."""
+    try:
+        return int(datetime.fromisoformat(row.get("first_published") or "").replace(tzinfo=JST).timestamp())
+    except ValueError:
+        return None
