@@ -139,9 +139,11 @@ def _wire_opening(page: gr.Blocks, service: TitleService, inputs: list[Any], sta
 
 def launch(page: gr.Blocks, **options: Any) -> Any:
     """Serve the page."""
+    # Gradio rewrites the selectors of `css=`, which breaks rules about <html> and <body>; in the head they stand as written.
+    head = f"<style>{CSS.read_text(encoding='utf-8')}</style><script>{JS.read_text(encoding='utf-8')}</script>"
     return page.launch(
-        i18n=I18N, theme=theme(), css_paths=CSS, head=f"<script>{JS.read_text(encoding='utf-8')}</script>", mcp_server=True, ssr_mode=False,
-        footer_links=["api", "settings"], max_file_size=MAX_BODY, app_kwargs={"middleware": [Middleware(Guard)]}, **options,
+        i18n=I18N, theme=theme(), head=head, mcp_server=True, ssr_mode=False, footer_links=["api", "settings"],
+        max_file_size=MAX_BODY, app_kwargs={"middleware": [Middleware(Guard)]}, **options,
     )  # fmt: skip
 
 

@@ -28,7 +28,7 @@ class Repo:
         return self.branches.get(revision) or self.tags.get(revision) or (revision if revision in ids else None)
 
     def files(self, revision: str = "main") -> dict[str, bytes]:
-        return dict(self.commits).get(self.resolve(revision), {})
+        return dict(dict(self.commits).get(self.resolve(revision), {}))
 
 
 @dataclass

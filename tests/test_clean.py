@@ -3,10 +3,11 @@ import json
 import pytest
 from conftest import run_python
 
-from training.clean import Dropped, Pair, clean_pair
+from training.clean import Dropped, Pair, clean_pair, main
 from training.clean_rows import BATCH, clean_rows
 from training.cleaning_report import CleaningReport
 from training.cleaning_rules import CleaningRules, RulesError
+from training.data import DataError
 
 RULES = CleaningRules.load()
 STORY = "灯台守のマリは、霧の夜に届いた手紙を読んで海へ出た。\n帰りを待つ者はもういない。"
@@ -125,7 +126,7 @@ def test_rules_are_extended_replaced_and_switched_off(tmp_path):
         "rules:\n"
         "  sponsor: {kind: sentence, where: synopsis, patterns: ['提供:']}\n"
         "  note: {patterns: []}\n"
-        "limits: {min_synopsis_characters: 40}\n",
+        "limits: {min_synopsis_characters: 60}\n",
         encoding="utf-8",
     )
     rules = CleaningRules.load(mine)
@@ -180,9 +181,8 @@ def test_the_command_cleans_a_table_with_other_columns(tmp_path):
     assert facts["dropped"][0]["reason"] == "synopsis_only_notices" and facts["dropped_examples"]
     assert "synopsis_only_notices: 1" in (tmp_path / "out" / "cleaning.md").read_text(encoding="utf-8")
     assert (tmp_path / "out" / "lengths.png").read_bytes().startswith(b"\x89PNG")
-    wrong = run_python("training/clean.py", "--input", table, "--out", tmp_path / "out", check=False)
-    assert (
-        wrong.returncode and "no column 'title'; it has head, body" in wrong.stderr and "Traceback" not in wrong.stderr
-    )
-    taken = run_python("training/clean.py", "--input", table, *columns, "--out", tmp_path, check=False)
-    assert taken.returncode and "not written by this command" in taken.stderr
+    with pytest.raises(DataError, match="no column 'title'; it has head, body"):
+        main(["--input", str(table), "--out", str(tmp_path / "out")])
+    assert (tmp_path / "out" / "pairs.jsonl").read_text(encoding="utf-8").splitlines() == lines
+    with pytest.raises(FileExistsError, match="not written by this command"):
+        main(["--input", str(table), *columns, "--out", str(tmp_path)])

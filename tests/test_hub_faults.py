@@ -195,7 +195,7 @@ def test_another_branch_is_made_and_main_stays(hub, sender, folder):
     sender.send(folder)
     before = contents(folder)
     (folder / "config.json").write_text('{"trial": 1}\n')
-    sender.send(folder, revision="trial")
+    assert isinstance(answer := sender.send(folder, revision="trial"), list), answer
     repo = hub.repos["models/user/name"]
     assert published(repo, "trial") == contents(folder) != before == published(repo)
 

@@ -18,9 +18,10 @@ from publish_helpers import contents, published
 
 from training import publish_checks, staging
 from training.baselines import nearest_titles
-from training.config import parse_arguments
+from training.config import ConfigError, parse_arguments
 from training.publish import Publication, publish
 from training.run import used_recipe
+from training.train import main
 from training.trees import PublishError
 
 SYNOPSIS = "目が覚めると、私は図書館の本になっていた。棚の向こうで司書が笑う。"
@@ -131,14 +132,14 @@ print(json.dumps([{s: len(rows) for s, rows in pairs.items()}, first == pairs["t
     assert same and columns == ["title", "synopsis"]
 
 
-def test_what_the_card_says_about_loading_is_true(world, tmp_path):
-    card = published(world[0].repos["models/user/name"])["README.md"].decode()
-    snippets = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
-    assert len(snippets) == 3 and "text2text-generation" in snippets[1]  # v4 only: tests/test_loading_versions.py
-    for snippet in (snippets[0], snippets[2]):
-        assert from_outside(world[0], tmp_path, snippet).strip()
-    pairs_card = published(world[0].repos["datasets/user/name-pairs"])["README.md"].decode()
-    assert "'title'" in from_outside(world[0], tmp_path, re.findall(r"```python\n(.*?)```", pairs_card, re.DOTALL)[0])
+def test_what_the_cards_say_about_loading_is_true(world, tmp_path):
+    snippets = []
+    for name in ("models/user/name", "datasets/user/name-pairs"):
+        card = published(world[0].repos[name])["README.md"].decode()
+        snippets += re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+    assert len(snippets) == 4 and "text2text-generation" in snippets.pop(1)  # v4 only: tests/test_loading_versions.py
+    printed = from_outside(world[0], tmp_path, "print('NEXT')\n".join(snippets)).split("NEXT")
+    assert len(printed) == 3 and all(part.strip() for part in printed) and "'title'" in printed[2]
 
 
 def test_the_card_shows_this_run(world, model_dir):
@@ -151,11 +152,10 @@ def test_the_card_shows_this_run(world, model_dir):
     assert f"{metrics['parameters']:,}" in card.text
 
 
-def test_a_dry_run_shows_files_sizes_and_cards_and_asks_nobody(model_dir, tmp_path):
-    with LoopbackHub() as hub:
-        done = command(hub, tmp_path, "--model", model_dir, "--repo", "user/name", "--dry_run", HF_TOKEN="")
-        assert hub.asked() == []
-    shown = done.stdout
+def test_a_dry_run_shows_files_sizes_and_cards_and_needs_no_account(model_dir):
+    shown = "\n".join(
+        publish(Publication(repo="user/name", model=str(model_dir), dry_run=True))
+    )  # this process is offline
     for path in MODEL_FILES - {"README.md", "config.json", "trainer_state.json", "loss.png"}:
         assert re.search(rf"^ *{(model_dir / path).stat().st_size:,}  {re.escape(path)}$", shown, re.MULTILINE), path
     assert "library_name: transformers" in shown and "## Limits and risks" in shown
@@ -197,25 +197,23 @@ def test_training_publishes_once_at_the_end_and_a_failed_upload_costs_nothing(tm
         assert set(published(hub.repos["models/user/name"])) == MODEL_FILES
 
 
-def test_a_run_that_cannot_be_published_is_refused_before_it_starts(tmp_path):
-    settings = flags(dataset=PAIRS, output_dir=tmp_path / "run", report_to="none", **TINY)
-    with LoopbackHub() as hub:
-        for push, word in ((["--hub_model_id", "name"], "user/name"), ([], "--hub_model_id")):
-            done = run_python(
-                "training/train.py",
-                *settings,
-                "--push_to_hub",
-                *push,
-                check=False,
-                **hub.environment(tmp_path / "home"),
-            )
-            assert done.returncode == 1 and word in done.stderr.splitlines()[-1] and "Traceback" not in done.stderr
+@pytest.mark.parametrize(
+    ("push", "error", "word"),
+    [
+        ([], ConfigError, "--hub_model_id user/name"),
+        (["--hub_model_id", "name"], PublishError, "cannot name a repository"),
+    ],
+)
+def test_a_run_that_cannot_be_published_is_refused_before_it_starts(tmp_path, push, error, word):
+    with pytest.raises(error, match=word):
+        main([*flags(dataset=PAIRS, output_dir=tmp_path / "run", report_to="none", **TINY), "--push_to_hub", *push])
     assert not (tmp_path / "run").exists()
 
 
 def test_the_recipe_of_a_run_takes_the_same_steps_again(model_dir):
     recipe = yaml.safe_load((model_dir / "recipe.yaml").read_text(encoding="utf-8"))
-    made = {name: value for name, value in TINY.items() if name != "logging_steps"}
+    defaults, of_no_effect = ("per_device_train_batch_size",), ("logging_steps",)
+    made = {name: value for name, value in TINY.items() if name not in defaults + of_no_effect}
     assert recipe.items() >= (made | {"dataset": "./pairs.jsonl"}).items()
     argv = ["--config", str(model_dir / "recipe.yaml"), "--output_dir", "elsewhere", "--report_to", "none"]
     assert used_recipe(*parse_arguments(argv)) == recipe

@@ -3,7 +3,7 @@ import pytest
 from conftest import PAIRS, run_python
 from datasets import Dataset, DatasetDict
 
-from training.data import read_json_lines
+from training.data import DataError, read_json_lines
 from training.dedup import duplicate_links, kin_links, oldest_of_cluster, signature
 from training.split import (
     LEAK,
@@ -18,6 +18,7 @@ from training.split import (
     find_leaks,
     hash64,
     leaking_links,
+    main,
 )
 
 NONE = np.empty((0, 2), np.int64)
@@ -82,12 +83,17 @@ def test_of_two_alike_works_on_two_sides_the_less_guarded_one_is_left_out():
 
 
 def test_the_test_day_is_the_first_of_a_month_where_that_fits():
+    def day(times, authors=None):
+        authors = hashes([None] * len(times) if authors is None else authors)
+        return choose_test_since(hashes(range(len(times))), authors, np.array(times), 0.05)
+
     start = 1_704_034_800  # 2024-01-01 in Japan
     year = np.arange(start, start + 366 * DAY, DAY)
-    assert choose_test_since(year, 0.05) == start + 335 * DAY  # 2024-12-01
-    assert choose_test_since(year[:40], 0.05) == start + 38 * DAY  # a month would be a fifth
-    assert choose_test_since(np.full(100, UNKNOWN), 0.05) is None
-    assert choose_test_since(np.full(100, start), 0.05) is None
+    assert day(year) == start + 335 * DAY  # 2024-12-01
+    assert day(year[:40]) == start + 38 * DAY  # a month would be a fifth
+    assert day(np.full(100, UNKNOWN)) is None and day(np.full(100, start)) is None
+    regulars = [i % 40 if i < 330 else 1000 + i for i in range(366)]  # new authors appear at the end only
+    assert day(year, regulars) == start + 335 * DAY
 
 
 def test_near_copies_are_found_and_others_are_not():
@@ -133,16 +139,17 @@ def test_leaks_are_found_and_named():
     assert len(leaking_links(codes, signatures)) == 1
 
 
-@pytest.mark.parametrize(("rows", "status"), [([5, 110], 1), ([110, 111], 0)])
-def test_the_check_is_a_command_that_fails_on_a_leak(tmp_path, rows, status):
-    for name, part in (("train", range(100)), ("test", rows)):
-        pairs_of(part).to_parquet(tmp_path / "data" / f"{name}-00000-of-00001.parquet")
-    done = run_python("training/split.py", "--check", tmp_path, check=False)
-    assert done.returncode == status, done.stderr
-    assert f"{status} leaks" in done.stdout
+def test_the_check_is_a_command_that_fails_on_a_leak(tmp_path, capsys):
+    for folder, rows in (("leaking", [5, 110]), ("clean", [110, 111])):
+        for name, part in (("train", range(100)), ("test", rows)):
+            pairs_of(part).to_parquet(tmp_path / folder / "data" / f"{name}-00000-of-00001.parquet")
+    done = run_python("training/split.py", "--check", tmp_path / "leaking", check=False)
+    assert done.returncode == 1 and "train row 5" in done.stdout and "1 leaks" in done.stdout, done.stderr
+    assert main(["--check", str(tmp_path / "clean")]) == 0
+    assert "0 leaks between train, test (102 rows)" in capsys.readouterr().out
 
 
 def test_the_check_refuses_what_has_no_texts(tmp_path):
     Dataset.from_dict({"ncode": ["N1"]}).to_parquet(tmp_path / "data" / "train-00000-of-00001.parquet")
-    done = run_python("training/split.py", "--check", tmp_path, check=False)
-    assert done.returncode == 1 and "title and synopsis" in done.stderr and "Traceback" not in done.stderr
+    with pytest.raises(DataError, match="title and synopsis"):
+        main(["--check", str(tmp_path)])

@@ -15,6 +15,7 @@ import torch
 from .settings import GenerationSettings, check_synopsis
 
 ALTERNATIVES = 3
+UNKNOWN = "〓"  # what Japanese printers set for a character they have not got
 
 
 @torch.inference_mode()
@@ -24,7 +25,7 @@ def explain(pipe: Any, synopsis: str, title: str) -> dict[str, Any]:
     Returns a dictionary:
         ``tokens``: one for each token of the title, the end token last:
         ``{"text", "probability", "alternatives": [{"text", "probability"}, ...]}``;
-        ``source``: the texts of the synopsis's tokens, "" for special ones;
+        ``source``: the texts of the synopsis's tokens, "" for special ones, 〓 for unknown characters;
         ``attention``: (title tokens, source tokens), the cross-attention while each token was chosen, as the mean over
         layers and heads, without the share of special tokens, each row summing to 1 (or 0 without a synopsis).
 
@@ -41,7 +42,7 @@ def explain(pipe: Any, synopsis: str, title: str) -> dict[str, Any]:
     with eager_attention(pipe.model):
         output = pipe.model(input_ids=source, decoder_input_ids=target[:, :-1], output_attentions=True, use_cache=False)
     weights = torch.stack([layer[0].float().mean(0) for layer in output.cross_attentions]).mean(0)
-    source_texts = [pipe.surfaces[i] for i in source[0].tolist()]
+    source_texts = [UNKNOWN if i == pipe.codec.unk_id else pipe.surfaces[i] for i in source[0].tolist()]
     weights[:, [text == "" for text in source_texts]] = 0.0
     weights /= weights.sum(-1, keepdim=True).clamp_min(1e-9)
     return {

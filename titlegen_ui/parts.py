@@ -36,9 +36,18 @@ BEGINNINGS = [["名探偵コナン"], ["ウマ娘 プリティーダービー"],
 
 PLAIN = {"padding": False, "apply_default_css": False}  # the page's own style sheet is enough
 
+# Words that page.js needs, in both languages; in the head of the page, because Gradio draws hidden tabs late.
+_WORDS = "".join(
+    f'<span data-key="{key}">{both(text)}</span>'
+    for key, text in {
+        "remove": "shelf.remove", "open": "shelf.open", "copy": "copy", "copied": "copied", "lost": "lost",
+        "queue_full": "queue_full",
+    }.items()
+)  # fmt: skip
 HERO = (
     '<header class="hero"><div class="seal" aria-hidden="true"><span>題</span><span>名</span></div>'
     f'<div><h1 lang="ja">{NAME}</h1><p>{both("tagline")}</p></div></header>'
+    f'<div id="words" hidden>{_WORDS}</div>'
 )
 EMPTY = f'<div class="empty"><div class="open-book" aria-hidden="true"></div><p>{both("results.empty")}</p></div>'
 COUNTER = (
@@ -51,10 +60,6 @@ SHELF = (
     f'<button type="button" class="act" data-act="csv">{both("shelf.csv")}</button></div>'
     f'<ol class="cards" id="favourites" data-none="1"></ol><p class="none">{both("shelf.none")}</p>'
     f'<h3>{both("shelf.history")}</h3><ol class="cards" id="history"></ol><p class="none">{both("shelf.none")}</p>'
-    f'<template id="shelf-texts"><span data-key="remove">{both("shelf.remove")}</span>'
-    f'<span data-key="open">{both("shelf.open")}</span><span data-key="copy">{both("copy")}</span>'
-    f'<span data-key="copied">{both("copied")}</span><span data-key="lost">{both("lost")}</span>'
-    f'<span data-key="queue_full">{both("queue_full")}</span></template>'
 )
 ABOUT_COMPARE = f'<p class="hint">{both("compare.about")}</p>'
 

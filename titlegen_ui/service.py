@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from titlegen.batch import pipeline_writer
-from titlegen.settings import GenerationSettings, SettingsError
+from titlegen.settings import GenerationSettings, SettingsError, check_synopsis
 
 log = logging.getLogger("titlegen")
 TIME_LIMIT = 120.0  # seconds for one visitor's titles; what is written by then is shown
@@ -145,6 +145,7 @@ class TitleService:
         Raises:
             SettingsError: the synopsis or a setting cannot be used; the model is not ready.
         """
+        check_synopsis(synopsis, settings)
         yield Step([], 0)
         run = _Run(self.pipe(), synopsis, settings, stop or threading.Event())
         threading.Thread(target=run.work, args=(self._model_lock,), daemon=True).start()

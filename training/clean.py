@@ -30,7 +30,7 @@ _PAIRS = "【】 [] ［］ () （） <> ＜＞ 〈〉 《》 ≪≫ 〔〕 〖�
 _BRACKETS = re.compile("|".join(f"{re.escape(a)}[^{re.escape(a + b)}]*{re.escape(b)}" for a, b in _PAIRS.split()))
 # A sentence, with the quotations and parentheses in it; a note runs from its ※ to the next ※ or the end of the line.
 _UNIT = re.compile(r"※[^※]*|(?:「[^「」]*」|『[^『』]*』|\([^()]*\)|[^。!?※])+[。!?☆★♪]*[」』)】\]]*\s*|[。!?]+\s*")
-_LONG_QUOTE = re.compile(r"「[^「」]{13,}」")
+_SPEECH = re.compile(r"「(?:[^「」]*[。!?…][^「」]*|[^「」]{13,})」")
 
 
 class _Printable(dict[int, str]):
@@ -149,10 +149,11 @@ def _without_sentences(text: str, where: str, rules: CleaningRules, removed: lis
     _spread(units, rules.of(where, "near"), any)
     _spread(units, rules.of(where, "between"), all)
     removed += [Removed(unit.rule, where, unit.text.strip()) for unit in units if unit.rule]
-    kept = ["" for _ in lines]
+    kept: list[str | None] = list(lines)
     for unit in units:
-        kept[unit.line] += "" if unit.rule else unit.text
-    return "\n".join(kept)
+        if unit.rule and kept[unit.line] is not None:
+            kept[unit.line] = "".join(u.text for u in units if u.line == unit.line and not u.rule) or None
+    return "\n".join(line for line in kept if line is not None)
 
 
 def _units(line: str, number: int) -> Iterator[_Unit]:
@@ -161,9 +162,9 @@ def _units(line: str, number: int) -> Iterator[_Unit]:
         part = match[0]
         if not part.strip():
             continue
-        # What a character says is not the author's notice: a line of speech is left alone, a long quotation is blind.
+        # What a character says is not the author's notice: a line of speech is left alone, speech in a sentence is blind.
         speech = part.strip().startswith("「") and part.strip().endswith("」")
-        blind = "" if speech else _LONG_QUOTE.sub(lambda m: "「" + "〇" * (len(m[0]) - 2) + "」", part)
+        blind = "" if speech else _SPEECH.sub(lambda m: "「" + "〇" * (len(m[0]) - 2) + "」", part)
         yield _Unit(line[match.start() : match.end()], number, blind.strip())
 
 

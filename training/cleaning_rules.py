@@ -97,8 +97,8 @@ def _compile(name: str, row: dict[str, Any], macros: dict[str, str]) -> Rule | N
         return None
     if row.get("kind") not in KINDS or not isinstance(row.get("patterns"), list):
         raise RulesError(f"{file}, rule {name}: kind is one of {', '.join(KINDS)} and patterns is a list.")
-    where = PLACES if row.get("where", "both") == "both" else (row["where"],)
-    if not set(where) <= set(PLACES):
+    where = row.get("where", "both")
+    if where not in ("both", *PLACES):
         raise RulesError(f"{file}, rule {name}: where is title, synopsis or both.")
     patterns: list[re.Pattern[str]] = []
     for pattern in map(str, row["patterns"]):
@@ -109,7 +109,13 @@ def _compile(name: str, row: dict[str, Any], macros: dict[str, str]) -> Rule | N
             patterns += map(re.compile, _alternatives(pattern))
         except re.error as error:
             raise RulesError(f"{file}, rule {name}: {pattern[:80]!r} is not a regular expression ({error}).") from error
-    return Rule(name, row["kind"], where, tuple(patterns), frozenset(p for p in patterns if _ANCHOR.search(p.pattern)))
+    return Rule(
+        name,
+        row["kind"],
+        PLACES if where == "both" else (where,),
+        tuple(patterns),
+        frozenset(p for p in patterns if _ANCHOR.search(p.pattern)),
+    )
 
 
 def _alternatives(pattern: str) -> list[str]:

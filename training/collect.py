@@ -106,7 +106,9 @@ class Collector:
         return page
 
     def _store(self, page: Page, window: tuple[int, int] | None, missing: int) -> None:
-        rows = [row for row in page.rows if self.since <= last_update(row) <= self.until]
+        # What the page shows beyond the part it covers is read again with the next one.
+        first, last = window or (self.since, self.until)
+        rows = [row for row in page.rows if first <= last_update(row) <= last]
         self.store.append(rows, window, page.allcount, missing)
         self.bar.update(len(rows))
         used = self.client.budget.used

@@ -8,6 +8,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -24,6 +25,7 @@ from training.cleaning_report import CleaningReport
 from training.cleaning_rules import RULES_FILE
 from training.collect import JST
 from training.decide import DROPPED, BuildError, Overview, decide
+from training.dedup import SIGNATURE
 from training.files import write_json, write_text
 from training.split import SPLITS, SplitPlan, first_second
 from training.works import COLUMNS, Source, features
@@ -31,6 +33,7 @@ from training.works import COLUMNS, Source, features
 VERSION = 1
 ROWS_A_SHARD = 200_000  # about 100 MB
 CHUNK = 5_000
+KEPT, SIGNATURES = "kept.parquet", "signatures.bin"  # for the time of the build only
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,9 @@ def build(settings: BuildSettings, out: Path) -> dict[str, Any]:
     work.mkdir(parents=True)
     try:
         overview, report, declared = clean_to_parquet(settings, work)
-        decision = decide(overview, SplitPlan(settings.validation_share, settings.test_share, test_since))
+        signatures = np.fromfile(work / SIGNATURES, np.uint16).reshape(-1, SIGNATURE)
+        plan = SplitPlan(settings.validation_share, settings.test_share, test_since)
+        decision = decide(overview, signatures, plan)
         counts = write_splits(work, declared, decision.codes, DROPPED, report)
         if not counts.get("train"):
             raise BuildError(f"No row of {settings.source.name} is left to train on: {_reasons(report)}.")
@@ -105,23 +110,25 @@ def removed_works(path: Path | None) -> frozenset[str]:
 
 def clean_to_parquet(settings: BuildSettings, work: Path) -> tuple[Overview, CleaningReport, Features]:
     """Clean every row into `kept.parquet`; return the numbers about them in the same order."""
-    overview, report, declared, writer = Overview(work), CleaningReport(), None, None
-    bar = tqdm(desc="Clean", unit=" rows")
+    overview, report, declared, writer = Overview(), CleaningReport(), None, None
     removed = removed_works(settings.removal_list)
-    for batch in clean_rows(settings.source.rows(), settings.rules_files, settings.drop, removed, settings.workers):
-        report.add(batch.report)
-        bar.update(batch.report.rows_in)
-        if not batch.rows:
-            continue
-        if writer is None:
-            declared = features(batch.rows[0])
-            writer = pq.ParquetWriter(work / "kept.parquet", declared.arrow_schema, compression="zstd")
-        writer.write_table(_table(batch, declared))
-        overview.add(batch)
-    bar.close()
+    with ExitStack() as open_files, tqdm(desc="Clean", unit=" rows", leave=False) as bar:
+        signatures = open_files.enter_context((work / SIGNATURES).open("wb"))
+        for batch in clean_rows(settings.source.rows(), settings.rules_files, settings.drop, removed, settings.workers):
+            report.add(batch.report)
+            bar.update(batch.report.rows_in)
+            if not batch.rows:
+                continue
+            if writer is None:
+                declared = features(batch.rows[0])
+                kept = pq.ParquetWriter(work / KEPT, declared.arrow_schema, compression="zstd")
+                writer = open_files.enter_context(kept)
+            writer.write_table(_table(batch, declared))
+            # Through a file: an array that grows is copied, and for a moment there twice.
+            signatures.write(batch.signatures.tobytes())
+            overview.add(batch)
     if writer is None:
         raise BuildError(f"No row of {settings.source.name} is left after cleaning: {_reasons(report)}.")
-    writer.close()
     return overview, report, declared
 
 
@@ -142,7 +149,7 @@ def write_splits(
     counts = {name: int((codes == code).sum()) for code, name in enumerate(SPLITS)}
     writers = {code: _ShardWriter(work, SPLITS[code], counts[SPLITS[code]], declared) for code in range(len(SPLITS))}
     start = 0
-    for chunk in chunks(work / "kept.parquet"):
+    for chunk in chunks(work / KEPT):
         part = codes[start : start + len(chunk)]
         for code, writer in writers.items():
             writer.write(chunk.filter(pa.array(part == code)))
@@ -193,7 +200,8 @@ def finish(work: Path, out: Path, facts: dict[str, Any], report: CleaningReport)
     report.write(work)
     write_json(work / "build.json", facts)
     write_text(work / "README.md", _local_card(facts))
-    (work / "kept.parquet").unlink()
+    for name in (KEPT, SIGNATURES):
+        (work / name).unlink()
     old = out.with_name(out.name + ".old")
     shutil.rmtree(old, ignore_errors=True)
     if out.exists():

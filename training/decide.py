@@ -1,12 +1,11 @@
 """Which cleaned row goes where: duplicates and splits; on arrays of numbers, a million rows in a minute."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from training.clean_rows import CleanBatch
-from training.dedup import SIGNATURE, duplicate_links, kin_links, oldest_of_cluster
+from training.dedup import duplicate_links, kin_links, oldest_of_cluster
 from training.split import LEAK, SEQUEL, UNKNOWN, SplitPlan, assign, choose_test_since, hash64, leaking_links
 from training.works import key, published
 
@@ -37,16 +36,13 @@ class Decision:
 
 
 class Overview:
-    """Numbers about cleaned rows, in their order. Signatures go through a file: growing an array would double it."""
+    """Numbers about cleaned rows, in their order: 32 bytes a row."""
 
-    def __init__(self, folder: Path):
-        self.folder = folder
-        self._signatures = (folder / "signatures.bin").open("wb")
+    def __init__(self):
         self._parts: dict[str, list[np.ndarray]] = {"keys": [], "texts": [], "authors": [], "times": []}
 
     def add(self, batch: CleanBatch) -> None:
         """Take over a batch."""
-        self._signatures.write(batch.signatures.tobytes())
         rows = batch.rows
         columns = {
             "keys": [hash64(key(row)) for row in rows],
@@ -61,23 +57,14 @@ class Overview:
     def __getitem__(self, name: str) -> np.ndarray:
         return np.concatenate(self._parts[name])
 
-    def signatures(self) -> np.ndarray:
-        """Read the signatures back and delete their file."""
-        self._signatures.close()
-        path = self.folder / "signatures.bin"
-        values = np.fromfile(path, np.uint16).reshape(-1, SIGNATURE)
-        path.unlink()
-        return values
 
-
-def decide(overview: Overview, plan: SplitPlan) -> Decision:
+def decide(overview: Overview, signatures: np.ndarray, plan: SplitPlan) -> Decision:
     """Decide about every row.
 
     Raises:
         LeakError: the splits are not apart (a fault of this program: nothing is written).
     """
     keys, texts, authors, times = (overview[name] for name in ("keys", "texts", "authors", "times"))
-    signatures = overview.signatures()
     codes = np.zeros(len(keys), np.int8)
     _drop_all_but(codes, keys, "last", OLDER_VERSION)
     # Oldest first, by day of publication and then by place: what is dropped or left out gives way to older works.
@@ -91,7 +78,11 @@ def decide(overview: Overview, plan: SplitPlan) -> Decision:
     codes[order[near]] = NEAR_DUPLICATE
     order = order[~near]
     if plan.test_since is None:
-        plan = SplitPlan(plan.validation_share, plan.test_share, choose_test_since(times[order], plan.test_share))
+        plan = SplitPlan(
+            plan.validation_share,
+            plan.test_share,
+            choose_test_since(keys[order], authors[order], times[order], plan.test_share),
+        )
     codes[order] = _split(keys[order], authors[order], times[order], signatures[order], plan)
     return Decision(codes, plan.test_since)
 

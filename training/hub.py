@@ -92,6 +92,7 @@ class Sender:
         token = check_token(token)
         self.api = HfApi(token=token)
         self.call = HubCalls(self.api.endpoint, token)
+        self.rights_checked = False
 
     def deliver(self, parcels: list[tuple[Tree, Destination]], message: str) -> list[str]:
         """Bring every repository to its tree and return a line about each.
@@ -117,12 +118,15 @@ class Sender:
         Raises:
             PublishError: the Hub does not know the token, or it has not the right to write.
         """
+        if self.rights_checked:
+            return
         account = self.call("your account", self.api.whoami)
         if account.get("auth", {}).get("accessToken", {}).get("role") == "read":
             raise PublishError(
                 f"The token can only read: make one with the right 'write' at {self.api.endpoint}/settings/tokens and "
                 "give it as HF_TOKEN or with `hf auth login`."
             )
+        self.rights_checked = True
 
     def compare(self, tree: Tree, destination: Destination) -> Delivery:
         """Find out what must change. A missing repository or branch is made; no file is sent.

@@ -9,12 +9,11 @@ one and sends nothing when nothing changed. Without an account: `--repo ./folder
 """
 
 import argparse
-import json
 import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])  # imports are from the root
@@ -98,16 +97,17 @@ def publish(publication: Publication, token: str | None = None) -> list[str]:
     Raises:
         PublishError: one sentence; every repository is whole or as it was.
     """
-    on_hub = not all(is_local(target) for target in publication.targets)
-    if on_hub and not publication.dry_run:
-        check_token(token)  # before a model is loaded for nothing
+    sender = None
+    if not publication.dry_run and not all(is_local(target) for target in publication.targets):
+        sender = Sender(token)
+        sender.check_rights()  # before a model is loaded for nothing
     with tempfile.TemporaryDirectory() as work:
         parcels = pack(publication, Path(work))
         if publication.dry_run:
             return [line for parcel in parcels for line in describe(parcel)]
         lines = [_write(parcel) for parcel in parcels if is_local(parcel.target)]
         sent = [(p.tree, _destination(p, publication)) for p in parcels if not is_local(p.target)]
-        return lines + (Sender(token).deliver(sent, publication.message) if sent else [])
+        return lines + (sender.deliver(sent, publication.message) if sender else [])
 
 
 def pack(publication: Publication, work: Path) -> list[Parcel]:
@@ -124,7 +124,7 @@ def pack(publication: Publication, work: Path) -> list[Parcel]:
     if publication.dataset:
         tree = staging.dataset_tree(
             publication.dataset, public_id(publication.pairs_repo), str(publication.dataset_license),
-            read_report(publication.data_report), work, publication.rights_cleared,
+            staging.read_report(publication.data_report), work, publication.rights_cleared,
         )  # fmt: skip
         parcels.append(Parcel("dataset", publication.pairs_repo, tree))
     if publication.model:
@@ -143,23 +143,6 @@ def pack(publication: Publication, work: Path) -> list[Parcel]:
 def public_id(name: str) -> str:
     """Return what a card calls a target: a local folder by its last part only."""
     return f"./{Path(name).name}" if is_local(name) else name
-
-
-def read_report(path: str | None) -> dict[str, Any]:
-    """Read the data report that fills the data card.
-
-    Raises:
-        PublishError: no such file, or no JSON object.
-    """
-    if path is None:
-        return {}
-    try:
-        report = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise PublishError(f"The data report {path} cannot be read: {error}.") from error
-    if not isinstance(report, dict):
-        raise PublishError(f"The data report {path} must be a JSON object.")
-    return report
 
 
 def describe(parcel: Parcel) -> list[str]:

@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 
 from training.build_dataset import removal_list
 from training.data import DataError
-from training.dataset import BuildSettings, chunks, clean_to_parquet, finish, removed_works, write_splits
+from training.dataset import KEPT, BuildSettings, chunks, clean_to_parquet, finish, removed_works, write_splits
 from training.dataset_publish import checksum
 from training.files import claim_folder
 from training.narou_api import ENDPOINT, MIN_PACE, Budget, NarouClient
@@ -78,7 +78,7 @@ def rebuild(arguments: argparse.Namespace) -> dict[str, Any]:
     try:
         settings = BuildSettings(Source(str(raw)), tuple(arguments.rules), removal_list=arguments.removal_list)
         _, report, declared = clean_to_parquet(settings, work)
-        codes, found = _codes(work / "kept.parquet", ids, arguments.accept_changed)
+        codes, found = _codes(work / KEPT, ids, arguments.accept_changed)
         counts = write_splits(work, declared, codes, DROPPED, report)
         facts = {"counts": counts, "test_since": "", "rebuilt_from": arguments.ids, "wanted": len(ids), "found": found}
         facts |= report.facts()

@@ -12,7 +12,7 @@ grows, a work keeps its split or leaves the data set, it never changes sides.
 import argparse
 import sys
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 if __package__ in (None, ""):
@@ -51,18 +51,22 @@ def first_second(day: date) -> int:
     return int(datetime(day.year, day.month, day.day, tzinfo=JST).timestamp())
 
 
-def choose_test_since(times: np.ndarray, share: float) -> int | None:
-    """Return the first day of a month, or a day, from which on about `share` of the works were published.
+def choose_test_since(keys: np.ndarray, authors: np.ndarray, times: np.ndarray, share: float) -> int | None:
+    """Return the first day of a month, or a day, from which on new authors published about `share` of the works.
 
+    At most three times as many works are that new (the others go on with what older works tell, and are left out).
     None where the works have no times, or stand too close together for a day to part them.
     """
-    known = np.sort(times[times != UNKNOWN])
-    if len(known) < 20 or not share:
+    known = times != UNKNOWN
+    if known.sum() < 20 or not share:
         return None
-    day = datetime.fromtimestamp(int(known[int(len(known) * (1 - share))]), JST).date()
-    for start in (day.replace(day=1), day):
+    debuts = np.sort(_debuts(np.where(authors == 0, keys, authors), times)[known])
+    ordered = np.sort(times[known])
+    wanted = max(debuts[int(len(debuts) * (1 - share))], ordered[int(len(ordered) * max(0, 1 - 3 * share))])
+    day = datetime.fromtimestamp(int(wanted), JST).date()
+    for start in (day.replace(day=1), day, day + timedelta(days=1)):
         since = first_second(start)
-        if 0 < (known >= since).mean() <= 3 * share and known[0] < since:
+        if 0 < (ordered >= since).mean() <= 3 * share and ordered[0] < since:
             return since
     return None
 
@@ -92,11 +96,16 @@ def _by_hash(groups: np.ndarray, plan: SplitPlan) -> np.ndarray:
 
 
 def _by_time(codes: np.ndarray, groups: np.ndarray, times: np.ndarray, plan: SplitPlan) -> np.ndarray:
+    new_work, new_author = times >= plan.test_since, _debuts(groups, times) >= plan.test_since
+    return np.where(new_author, TEST, np.where(new_work, SEQUEL, codes)).astype(np.int8)
+
+
+def _debuts(groups: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Return for each work when its author first published; unknown days count as long ago."""
     _, member = np.unique(groups, return_inverse=True)
     debut = np.full(member.max(initial=-1) + 1, np.iinfo(np.int64).max)
-    np.minimum.at(debut, member, times)  # UNKNOWN is the smallest number: such an author counts as old
-    new_work, new_author = times >= plan.test_since, debut[member] >= plan.test_since
-    return np.where(new_author, TEST, np.where(new_work, SEQUEL, codes)).astype(np.int8)
+    np.minimum.at(debut, member, times)  # UNKNOWN is the smallest number
+    return debut[member]
 
 
 def _follow_the_oldest(codes: np.ndarray, alone: np.ndarray, links: np.ndarray) -> None:

@@ -124,6 +124,23 @@ def dataset_tree(
     return {"README.md": card.encode(), **tree}
 
 
+def read_report(path: str | None) -> dict[str, Any]:
+    """Read the data report that fills the data card.
+
+    Raises:
+        PublishError: no such file, or no JSON object.
+    """
+    if path is None:
+        return {}
+    try:
+        report = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise PublishError(f"The data report {path} cannot be read: {error}.") from error
+    if not isinstance(report, dict):
+        raise PublishError(f"The data report {path} must be a JSON object.")
+    return report
+
+
 def _read_pairs(source: str, rights_cleared: bool) -> DatasetDict:
     from training.data import _read  # the columns as they are, before the others are dropped
 

@@ -10,7 +10,7 @@
   };
   const one = (selector, root = document) => root.querySelector(selector);
   const field = (id) => one(`#${id} textarea, #${id} input`);
-  const text = (key) => one("#shelf-texts")?.content.querySelector(`[data-key=${key}]`);
+  const text = (key) => one(`#words [data-key=${key}]`);
 
   // ---- copying -------------------------------------------------------------------------------------------------
   async function copy(words, button) {
@@ -181,6 +181,7 @@
       if (node.nodeType !== 1) continue;
       if (node.matches("[class*=toast]")) befriendToast(node);
       if (node.querySelector("[data-address]:empty")) fillAddresses();
+      if (node.querySelector("#favourites")) showShelf();
     }
   }).observe(document.documentElement, { childList: true, subtree: true });
 

@@ -1,0 +1,128 @@
+"""What a title must never be, kept while it is written: too long, too short, unbalanced, or with a forbidden word.
+
+Working on characters instead of tokens makes these promises exact: a word is forbidden however the tokenizer cuts it,
+and a length is a length in characters, as people count titles.
+
+This module travels with a published model.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from transformers import LogitsProcessor, StoppingCriteria
+
+from .text import TitleCodec
+
+BRACKETS = {
+    "「": "」",
+    "『": "』",
+    "【": "】",
+    "（": "）",
+    "(": ")",
+    "〈": "〉",
+    "《": "》",
+    "［": "］",
+    "[": "]",
+    "〔": "〕",
+}
+CLOSERS = {closer: opener for opener, closer in BRACKETS.items()}
+
+
+def open_brackets(text: str) -> list[str] | None:
+    """Return the brackets still open at the end of `text`, outermost first; None if `text` is already broken."""
+    stack: list[str] = []
+    for i, character in enumerate(text):
+        if character in BRACKETS:
+            stack.append(character)
+        # A closer must close the last opener, and not at once: an empty pair says nothing.
+        elif character in CLOSERS and (not stack or stack.pop() != CLOSERS[character] or text[i - 1] in BRACKETS):
+            return None
+    return stack
+
+
+class TitleConstraints(LogitsProcessor):
+    """Forbid, at every step, the tokens that would make a title impossible to finish well.
+
+    Args:
+        surfaces: what each id adds to the title (index = id), from `TitleCodec.surfaces`.
+        end_id: the token that ends a title.
+        prompt_length: decoder tokens already given (start token and prefix).
+        prefix: the text that those tokens stand for; it counts for length and brackets.
+        character_range: shortest and longest title in characters, the prefix included.
+        forbidden: words that must not appear in the title.
+    """
+
+    def __init__(
+        self,
+        surfaces: Sequence[str],
+        end_id: int,
+        prompt_length: int,
+        prefix: str,
+        character_range: tuple[int, int],
+        forbidden: Sequence[str] = (),
+    ):
+        self.surfaces, self.end_id = surfaces, end_id
+        self.prompt_length, self.prefix = prompt_length, prefix
+        self.shortest, self.longest = character_range
+        self.lengths = torch.tensor([len(s) for s in surfaces])
+        self.never = self.lengths == 0  # special tokens, the unknown token
+        self.never[end_id] = False
+        self.spaces = [i for i, s in enumerate(surfaces) if s == " "]
+        self.bracket_ids = [i for i, s in enumerate(surfaces) if any(c in BRACKETS or c in CLOSERS for c in s)]
+        self.completions = [
+            (word[:k], torch.tensor(ids))
+            for word in forbidden
+            for k in range(len(word))
+            if (ids := [i for i, s in enumerate(surfaces) if _completes(s, word, k)])
+        ]
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        """Return `scores` (rows, vocabulary) with -inf for every forbidden token; `input_ids` is (rows, tokens)."""
+        rows = input_ids[:, self.prompt_length :].tolist()
+        banned = torch.stack([self._banned(self.prefix + "".join(self.surfaces[i] for i in row)) for row in rows])
+        return scores.masked_fill(banned.to(scores.device), -float("inf"))
+
+    def _banned(self, text: str) -> torch.Tensor:
+        stack = open_brackets(text) or []
+        room = self.longest - len(text) - len(stack)  # every open bracket still needs its other half
+        banned = self.never | (self.lengths > room)
+        for i in self.bracket_ids:
+            after = open_brackets(text + self.surfaces[i])
+            banned[i] = (
+                after is None
+                or len(text) + len(self.surfaces[i]) + len(after) + (len(after) > len(stack)) > self.longest
+            )
+        if not text or text[-1] == " ":
+            banned[self.spaces] = True
+        for beginning, ids in self.completions:
+            if text.endswith(beginning):
+                banned[ids] = True
+        banned[self.end_id] = bool(stack) or len(text.rstrip()) < self.shortest
+        if banned.all():  # no way on: a short title is better than none
+            banned[self.end_id] = False
+        return banned
+
+
+def _completes(surface: str, word: str, written: int) -> bool:
+    """Whether `surface` completes `word` when its first `written` characters stand already."""
+    return word in surface if written == 0 else surface.startswith(word[written:])
+
+
+class Watcher(StoppingCriteria):
+    """Show titles while they are written; stop all of them when the callback returns True.
+
+    Args:
+        codec: turns ids into text.
+        prompt_length: decoder tokens already given.
+        prefix: the text that they stand for.
+        on_step: gets the unfinished titles after each step (for beam search: the beams as they stand).
+    """
+
+    def __init__(self, codec: TitleCodec, prompt_length: int, prefix: str, on_step: Callable[[list[str]], bool | None]):
+        self.codec, self.prompt_length, self.prefix, self.on_step = codec, prompt_length, prefix, on_step
+
+    def __call__(self, input_ids: torch.LongTensor, scores: Any, **kwargs: Any) -> torch.BoolTensor:
+        rows = input_ids[:, self.prompt_length :].tolist()
+        stop = bool(self.on_step([self.prefix + self.codec.decode(row) for row in rows]))
+        return torch.full((len(rows),), stop, device=input_ids.device)
