@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test test-slow train bench lint
+.PHONY: demo test test-page test-slow train bench lint
 
 demo: $(READY)  ## open the page with the embedded model
 	$(BIN)/python app.py
@@ -12,6 +12,9 @@ test: $(READY)  ## everything CI runs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest
+
+test-page: $(READY)  ## the page in a real browser: needs chromium and, for the accessibility rules, `npm ci` in tests/
+	$(BIN)/python -m pytest -m browser tests/test_page.py
 
 test-slow: $(READY)  ## what sets up environments of its own: transformers 4, a Space from its exact files
 	$(BIN)/python -m pytest -m slow

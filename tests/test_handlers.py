@@ -99,7 +99,7 @@ def test_odd_text_is_read_and_shown_as_text(service, synopsis):
 
 
 def test_an_emptied_number_means_its_default():
-    assert settings_from(values(seed=None, top_k=None)) == GenerationSettings()
+    assert settings_from(values(seed=None, top_k=None, max_length=None)) == GenerationSettings()
 
 
 def test_when_nothing_fits_the_visitor_is_told_what_to_change():

@@ -20,6 +20,8 @@ from titlegen.settings import MAX_SYNOPSIS_CHARACTERS, GenerationSettings, contr
 from titlegen_ui.parts import FIRST_EXAMPLE
 from titlegen_ui.texts import CATALOGUES
 
+pytestmark = pytest.mark.browser
+
 JA, EN = CATALOGUES["ja"], CATALOGUES["en"]
 
 
@@ -422,8 +424,8 @@ def test_the_keyboard_alone_is_enough(visit):
     page.focus("#results .act.favourite >> nth=0")
     page.keyboard.press("Enter")
     page.wait_for_selector("#results .act.favourite[aria-pressed=true]")
-    page.focus("#mode input >> nth=0")
-    page.keyboard.press("ArrowRight")
+    page.focus("#mode input >> nth=1")
+    page.keyboard.press("Space")
     page.wait_for_selector("body[data-mode=continue]")
 
 

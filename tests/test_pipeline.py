@@ -49,12 +49,16 @@ def test_a_batch_gives_what_single_calls_give(pipe):
 
 
 def test_the_score_is_the_geometric_mean_of_the_model_s_own_probabilities(pipe):
-    title = pipe(SYNOPSIS, num_beams=3, return_tokens=True)[0]
-    source = torch.tensor([pipe.codec.encode_synopsis(SYNOPSIS, pipe.max_source_tokens)])
-    ids = [pipe.model.config.decoder_start_token_id, *pipe.codec.encode(title["generated_text"]), pipe.codec.end_id]
+    settings = GenerationSettings(num_titles=1, num_beams=3)
+    title = pipe(SYNOPSIS, settings=settings, return_tokens=True)[0]
+    source = pipe.preprocess(SYNOPSIS, settings)
     with torch.no_grad():
-        logits = pipe.model(input_ids=source, decoder_input_ids=torch.tensor([ids[:-1]])).logits
-    chosen = logits.log_softmax(-1)[0].gather(-1, torch.tensor(ids[1:])[:, None])
+        written = pipe._forward(source, settings)["sequences"][0, 0].tolist()
+    written = written[: written.index(pipe.codec.end_id) + 1]
+    prompt = torch.tensor([[pipe.model.config.decoder_start_token_id, *written[:-1]]])
+    with torch.no_grad():  # one pass that knows nothing of beams
+        logits = pipe.model(**source, decoder_input_ids=prompt).logits
+    chosen = logits.log_softmax(-1)[0].gather(-1, torch.tensor(written)[:, None])
     assert title["score"] == pytest.approx(chosen.mean().exp().item(), abs=2e-4)
     assert "".join(token["text"] for token in title["tokens"]) == title["generated_text"]
 
