@@ -143,7 +143,7 @@ def test_works_on_the_removal_list_are_nowhere(raw, tmp_path):
         if file.suffix in (".md", ".json"):
             assert works[30]["title"] not in file.read_text(encoding="utf-8")
     removed.write_text("please remove me\n", encoding="utf-8")
-    with pytest.raises(BuildError, match=r"removal_list\.txt, line 1"):
+    with pytest.raises(DataError, match=r"removal_list\.txt, line 1"):
         main(["--input", str(raw), "--out", str(tmp_path / "out"), "--removal_list", str(removed)])
 
 

@@ -137,7 +137,7 @@ def test_a_run_without_facts_has_no_card(tmp_path, files, word):
 
 def test_the_card_of_pairs_counts_them_and_tells_the_hub_where_the_splits_are():
     counts = {"train": 1234, "validation": 56, "test": 78}
-    shown = cards.dataset_card("user/pairs", {}, counts, "cc0-1.0")
+    shown = cards.pairs_card("user/pairs", counts, "cc0-1.0")
     data = DatasetCard(shown).data
     assert unsourced_numbers(shown, counts, "cc0-1.0") == [] and "1,234" in shown
     assert data.license == "cc0-1.0" and data.size_categories == "1K<n<10K"

@@ -18,6 +18,7 @@ from publish_helpers import contents, published
 
 from training import publish_checks, staging
 from training.baselines import nearest_titles
+from training.build_dataset import main as build
 from training.config import ConfigError, parse_arguments
 from training.publish import Publication, publish
 from training.run import used_recipe
@@ -321,16 +322,25 @@ def test_texts_of_others_need_a_statement(tmp_path):
 
 def test_a_built_data_set_goes_as_it_is(tmp_path):
     built, work = tmp_path / "built", tmp_path / "work"
-    tree = staging.dataset_tree(str(PAIRS), "user/pairs", "cc0-1.0", {}, work)
+    tree = staging.dataset_tree(str(PAIRS), "user/pairs", "cc0-1.0", work)
     for path, source in tree.items():
         (built / path).parent.mkdir(parents=True, exist_ok=True)
         (built / path).write_bytes(source if isinstance(source, bytes) else source.read_bytes())
     (built / "manifest.json").write_text("{}")
-    again = staging.dataset_tree(str(built), "user/other", "cc0-1.0", {}, work)
+    again = staging.dataset_tree(str(built), "user/other", "cc0-1.0", work)
     assert {p: s.read_bytes() for p, s in again.items()} == {
         p: d for p, d in contents(built).items() if p != "manifest.json"
     }
     assert pyarrow.parquet.read_table(io.BytesIO(contents(built)["data/test-00000-of-00001.parquet"])).num_rows > 0
+
+
+def test_a_build_goes_with_the_card_of_its_own_numbers(tmp_path):
+    build(["--input", str(PAIRS), "--out", str(tmp_path / "built")])
+    tree = staging.dataset_tree(str(tmp_path / "built"), "user/pairs", "cc0-1.0", tmp_path / "work")
+    assert {"README.md", "build.json", "data/train-00000-of-00001.parquet"} <= set(tree)
+    facts, card = json.loads(tree["build.json"].read_text()), tree["README.md"].decode()
+    assert f"{facts['rows_in']:,} rows came in, {facts['rows_out']:,} are left" in card and "user/pairs" in card
+    publish_checks.check_contents(tree)
 
 
 def test_a_folder_without_a_page_is_no_space(tmp_path):

@@ -154,8 +154,8 @@ def _table(test: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def dataset_card(repo_id: str, report: dict[str, Any], counts: dict[str, int], licence: str) -> str:
-    """Render `dataset_card.md` from the numbers of a data report and the counts of the splits."""
+def pairs_card(repo_id: str, counts: dict[str, int], licence: str) -> str:
+    """Render the card of pairs that were not built with `training/build_dataset.py`: what they are, and how many."""
     data = DatasetCardData(
         language="ja",
         license=licence,
@@ -169,9 +169,8 @@ def dataset_card(repo_id: str, report: dict[str, Any], counts: dict[str, int], l
             }
         ],
     )
-    slots = report | {"repo_id": repo_id, "name": repo_id.split("/")[-1], "counts": counts, "licence": licence}
-    template = ROOT / "dataset_card.md" if report else ROOT / "training" / "plain_dataset_card.md"
-    return render(DatasetCard, template, data, slots)
+    slots = {"repo_id": repo_id, "name": repo_id.split("/")[-1], "counts": counts, "licence": licence}
+    return render(DatasetCard, ROOT / "training" / "plain_dataset_card.md", data, slots)
 
 
 def _size_category(rows: int) -> str:

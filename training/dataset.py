@@ -28,7 +28,7 @@ from training.decide import DROPPED, BuildError, Overview, decide
 from training.dedup import SIGNATURE
 from training.files import write_json, write_text
 from training.split import SPLITS, SplitPlan, first_second
-from training.works import COLUMNS, Source, features
+from training.works import COLUMNS, Source, features, removed_works
 
 VERSION = 1
 ROWS_A_SHARD = 200_000  # about 100 MB
@@ -68,7 +68,7 @@ def build(settings: BuildSettings, out: Path) -> dict[str, Any]:
         counts = write_splits(work, declared, decision.codes, DROPPED, report)
         if not counts.get("train"):
             raise BuildError(f"No row of {settings.source.name} is left to train on: {_reasons(report)}.")
-        facts = _facts(settings, declared, report, counts, decision.test_since)
+        facts = facts_of(settings, declared, report, counts, decision.test_since)
         finish(work, out, facts, report)
     finally:
         shutil.rmtree(work, ignore_errors=True)
@@ -88,24 +88,6 @@ def _test_since(settings: BuildSettings, out: Path) -> int | None:
         return first_second(date.fromisoformat(text))
     except ValueError:
         raise BuildError(f"--test_since {text}: write a day like 2024-12-01.") from None
-
-
-def removed_works(path: Path | None) -> frozenset[str]:
-    """Read a removal list: lines with an ncode or `userid 123`; what follows a # is a remark.
-
-    Raises:
-        BuildError: a line that is neither.
-    """
-    removed = set()
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1) if path else ():
-        words = line.split("#")[0].split()
-        if not words:
-            continue
-        is_user = len(words) == 2 and words[0] == "userid" and words[1].isdigit()
-        if not is_user and not (len(words) == 1 and words[0].isalnum()):
-            raise BuildError(f"{path}, line {number}: a line is an ncode (N1234AB) or 'userid 12345'.")
-        removed.add(" ".join(words) if is_user else words[0].upper())
-    return frozenset(removed)
 
 
 def clean_to_parquet(settings: BuildSettings, work: Path) -> tuple[Overview, CleaningReport, Features]:
@@ -210,9 +192,10 @@ def finish(work: Path, out: Path, facts: dict[str, Any], report: CleaningReport)
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _facts(
+def facts_of(
     settings: BuildSettings, declared: Features, report: CleaningReport, counts: dict[str, int], test_since: int | None
 ) -> dict[str, Any]:
+    """Return what the card shows and later builds need: the build's own numbers, nobody's text."""
     source = settings.source
     day = datetime.fromtimestamp(test_since, JST).date().isoformat() if test_since is not None else ""
     rules = hashlib.sha256(b"".join(path.read_bytes() for path in (RULES_FILE, *settings.rules_files))).hexdigest()

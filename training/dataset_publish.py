@@ -94,6 +94,8 @@ def _ids_of(shard: Path, work: Path) -> Path:
         with pq.ParquetWriter(path, IDS.arrow_schema, compression="zstd") as writer:
             for batch in file.iter_batches(5000, columns=["ncode", "title", "synopsis"]):
                 rows = batch.to_pylist()
+                if not all(row["ncode"] for row in rows):
+                    raise PublishError("Some rows have no ncode, so they could not be rebuilt: give each its ncode.")
                 ids = [{"ncode": row["ncode"], "sha256": checksum(row["title"], row["synopsis"])} for row in rows]
                 writer.write_table(pa.Table.from_pylist(ids, IDS.arrow_schema))
     return path

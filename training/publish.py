@@ -37,7 +37,6 @@ class Publication:
     dataset: str | None = None
     dataset_repo: str | None = None
     dataset_license: str | None = None
-    data_report: str | None = None
     space: str | None = None
     license: str = "apache-2.0"
     private: bool = True
@@ -124,7 +123,7 @@ def pack(publication: Publication, work: Path) -> list[Parcel]:
     if publication.dataset:
         tree = staging.dataset_tree(
             publication.dataset, public_id(publication.pairs_repo), str(publication.dataset_license),
-            staging.read_report(publication.data_report), work, publication.rights_cleared,
+            work, publication.rights_cleared,
         )  # fmt: skip
         parcels.append(Parcel("dataset", publication.pairs_repo, tree))
     if publication.model:
@@ -220,7 +219,6 @@ def parse(argv: list[str] | None = None) -> Publication:
     parser.add_argument("--dataset", help="pairs to publish: a file, or a folder of a built data set")
     parser.add_argument("--dataset_repo", help="name of the pairs, user/name or ./folder (default: REPO-pairs)")
     parser.add_argument("--dataset_license", help="licence under which the pairs may be shared, such as cc0-1.0")
-    parser.add_argument("--data_report", help="JSON report of the build, whose numbers fill dataset_card.md")
     parser.add_argument("--space", help="name of the Space that shows the page, user/name or ./folder")
     parser.add_argument("--license", default="apache-2.0", help="licence of the model (default: %(default)s)")
     visibility = parser.add_mutually_exclusive_group()

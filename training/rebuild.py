@@ -18,13 +18,13 @@ from tqdm.auto import tqdm
 
 from training.build_dataset import removal_list
 from training.data import DataError
-from training.dataset import KEPT, BuildSettings, chunks, clean_to_parquet, finish, removed_works, write_splits
+from training.dataset import KEPT, BuildSettings, chunks, clean_to_parquet, facts_of, finish, write_splits
 from training.dataset_publish import checksum
 from training.files import claim_folder
 from training.narou_api import ENDPOINT, MIN_PACE, Budget, NarouClient
 from training.shards import RawStore
 from training.split import SPLITS
-from training.works import Source
+from training.works import Source, removed_works
 
 NCODES_A_REQUEST = 200  # 1,800 characters of address
 CHANGED, OTHERS, OLDER = -1, -2, -3
@@ -80,8 +80,8 @@ def rebuild(arguments: argparse.Namespace) -> dict[str, Any]:
         _, report, declared = clean_to_parquet(settings, work)
         codes, found = _codes(work / KEPT, ids, arguments.accept_changed)
         counts = write_splits(work, declared, codes, DROPPED, report)
-        facts = {"counts": counts, "test_since": "", "rebuilt_from": arguments.ids, "wanted": len(ids), "found": found}
-        facts |= report.facts()
+        facts = facts_of(settings, declared, report, counts, None)
+        facts |= {"source": f"rebuilt from {arguments.ids}", "wanted": len(ids), "found": found}
         finish(work, arguments.out, facts, report)
     finally:
         shutil.rmtree(work, ignore_errors=True)

@@ -3,9 +3,6 @@
 Each page of the API is one whole gzip member, so `zcat data/raw/works-*.jsonl.gz` reads a folder. A page counts once
 the manifest names it; the manifest is written after the page has reached the disk. What a kill leaves behind is
 therefore at most one page after the last counted one, and it is cut off and asked for again.
-
-    store = RawStore(Path("data/raw"))
-    for row in store.rows(): ...
 """
 
 import fcntl

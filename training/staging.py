@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from datasets import DatasetDict
 from huggingface_hub import RepoCard
 from transformers.dynamic_module_utils import get_relative_import_files
 
-from training import cards
+from training import cards, dataset_publish
 from training.data import DataError, load_pairs, with_all_splits
 from training.publish_checks import try_model, unsourced_numbers
 from training.trees import PublishError, Tree
@@ -24,7 +25,7 @@ MODEL_FILES = (
 # What publishing owns in a repository (see `trees.differences`); pickles that a Trainer once pushed go as well.
 OWNED = {
     "model": (*MODEL_FILES, "loss.png", "trainer_state.json", "pytorch_model*.bin", "training_args.bin"),
-    "dataset": ("data/*.parquet",),
+    "dataset": dataset_publish.OWNED,
     "space": ("app.py", "titlegen/*", "titlegen_ui/*"),
 }
 SPACE_PACKAGES = ("titlegen", "titlegen_ui")
@@ -93,52 +94,41 @@ def without_local_names(config: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def dataset_tree(
-    source: str, repo_id: str, licence: str, report: dict[str, Any], work: Path, rights_cleared: bool = False
-) -> Tree:
-    """Return a data repository: Parquet for each split and a card. A folder that is one already stays as it is.
+def dataset_tree(source: str, repo_id: str, licence: str, work: Path, rights_cleared: bool = False) -> Tree:
+    """Return a data repository: Parquet for each split and a card.
+
+    What `training/build_dataset.py` built goes with its own card (of works of 小説家になろう the numbers only, unless
+    `rights_cleared`); a folder that has a card already goes as it is; any other pairs are split and counted.
 
     Raises:
         PublishError: pairs that cannot be read, or the works of others.
     """
     folder = Path(source)
-    if (folder / "README.md").is_file() and list(folder.glob("data/*.parquet")):
-        files = [folder / "README.md", *sorted(folder.glob("data/*.parquet"))]
-        tree: Tree = {file.relative_to(folder).as_posix(): file for file in files}
-        for file in files[1:]:
-            _refuse_others_works(pyarrow.parquet.read_schema(file).names, source, rights_cleared)
-        return tree
+    shards = sorted(folder.glob("data/*.parquet"))
+    works = any(OTHERS_WORKS in pyarrow.parquet.read_schema(shard).names for shard in shards)
+    if (folder / "build.json").is_file() and shards:
+        publication = "ids" if works and not rights_cleared else "text"
+        return dataset_publish.dataset_tree(folder, repo_id, publication, licence, work)
+    if (folder / "README.md").is_file() and shards:
+        for shard in shards:
+            _refuse_others_works(pyarrow.parquet.read_schema(shard).names, source, rights_cleared)
+        return {file.relative_to(folder).as_posix(): file for file in (folder / "README.md", *shards)}
     pairs = _read_pairs(source, rights_cleared)
-    tree = {}
+    counts = {split: len(rows) for split, rows in pairs.items()}
+    card = cards.pairs_card(repo_id, counts, licence)
+    if unsourced := unsourced_numbers(card, counts, repo_id, licence):
+        raise PublishError(f"The data card shows numbers that no file holds: {', '.join(unsourced)}.")
+    return {"README.md": card.encode()} | dict(_parquet(pairs, work))
+
+
+def _parquet(pairs: DatasetDict, work: Path) -> Iterator[tuple[str, Path]]:
     for split, rows in pairs.items():
-        shards = max(1, -(-(rows.data.nbytes) // BYTES_A_SHARD))
+        shards = max(1, -(-rows.data.nbytes // BYTES_A_SHARD))
         for number in range(shards):
             path = f"data/{split}-{number:05d}-of-{shards:05d}.parquet"
             (work / path).parent.mkdir(parents=True, exist_ok=True)
             rows.shard(shards, number, contiguous=True).to_parquet(work / path)
-            tree[path] = work / path
-    counts = {split: len(rows) for split, rows in pairs.items()}
-    card = cards.dataset_card(repo_id, report, counts, licence)
-    if unsourced := unsourced_numbers(card, report, counts, repo_id, licence):
-        raise PublishError(f"The data card shows numbers that no report holds: {', '.join(unsourced)}.")
-    return {"README.md": card.encode(), **tree}
-
-
-def read_report(path: str | None) -> dict[str, Any]:
-    """Read the data report that fills the data card.
-
-    Raises:
-        PublishError: no such file, or no JSON object.
-    """
-    if path is None:
-        return {}
-    try:
-        report = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise PublishError(f"The data report {path} cannot be read: {error}.") from error
-    if not isinstance(report, dict):
-        raise PublishError(f"The data report {path} must be a JSON object.")
-    return report
+            yield path, work / path
 
 
 def _read_pairs(source: str, rights_cleared: bool) -> DatasetDict:

@@ -120,3 +120,21 @@ def published(row: dict[str, Any]) -> int | None:
         return int(datetime.fromisoformat(row.get("first_published") or "").replace(tzinfo=JST).timestamp())
     except ValueError:
         return None
+
+
+def removed_works(path: Path | None) -> frozenset[str]:
+    """Read a removal list: lines with an ncode or `userid 123`; what follows a # is a remark.
+
+    Raises:
+        DataError: a line that is neither.
+    """
+    removed = set()
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1) if path else ():
+        words = line.split("#")[0].split()
+        if not words:
+            continue
+        is_user = len(words) == 2 and words[0] == "userid" and words[1].isdigit()
+        if not is_user and not (len(words) == 1 and words[0].isalnum()):
+            raise DataError(f"{path}, line {number}: a line is an ncode (N1234AB) or 'userid 12345'.")
+        removed.add(" ".join(words) if is_user else words[0].upper())
+    return frozenset(removed)
