@@ -51,7 +51,7 @@ def generate_endpoint(service: TitleService) -> Callable[..., list[dict[str, Any
 def explain_endpoint(service: TitleService) -> Callable[[str, str], dict[str, Any]]:
     """Return the function behind `/explain`."""
 
-    def explain_title(synopsis: str, title: str) -> dict[str, Any]:
+    def explain(synopsis: str, title: str) -> dict[str, Any]:
         """Explain a title: how sure the model was of each token, and where in the synopsis it looked.
 
         Args:
@@ -67,7 +67,7 @@ def explain_endpoint(service: TitleService) -> Callable[[str, str], dict[str, An
                 raise SettingsError("title must have 1 to 100 characters.", "題は1〜100字にしてください。")
             return service.explain(sendable(synopsis), sendable(title))
 
-    return explain_title
+    return explain
 
 
 class _one_sentence:

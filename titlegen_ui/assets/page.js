@@ -146,9 +146,9 @@
   // ---- Gradio's own messages, in words for visitors --------------------------------------------------------------------
   function befriendToast(toast) {
     const words = toast.textContent;
-    const key = /queue is full/i.test(words) ? "queue_full"
-      : /connection|fetch|network|session/i.test(words) ? "lost" : null;
-    const body = one(".toast-text, .toast-body p, .toast-details p", toast);
+    const key = /queue is full|currently busy/i.test(words) ? "queue_full"
+      : /connection|fetch|network|session|server response/i.test(words) ? "lost" : null;
+    const body = one("[data-testid=toast-text]", toast);
     if (key && body && !toast.dataset.friendly) {
       toast.dataset.friendly = key;
       body.replaceChildren(...text(key).cloneNode(true).childNodes);
