@@ -13,7 +13,7 @@ test: $(READY)  ## everything CI runs
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest
 
-test-page: $(READY)  ## the page in a real browser: needs chromium and, for the accessibility rules, `npm ci` in tests/
+test-page: $(READY)  ## of these, the page in a real browser: needs chromium and, for the accessibility rules, `npm ci` in tests/
 	$(BIN)/python -m pytest -m browser tests/test_page.py
 
 test-slow: $(READY)  ## what sets up environments of its own: transformers 4, a Space from its exact files

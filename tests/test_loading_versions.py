@@ -41,7 +41,7 @@ import json, sys
 from transformers import pipeline
 pipe = pipeline("text2text-generation", model=sys.argv[1], device="cpu")
 written = pipe(sys.argv[2], num_beams=4, max_new_tokens=20, truncation=True, return_tensors=True)
-print(json.dumps([written[0]["generated_token_ids"], type(pipe).__module__]))
+print(json.dumps([[int(i) for i in written[0]["generated_token_ids"]], type(pipe).__module__]))
 """
 
 

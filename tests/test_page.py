@@ -402,6 +402,7 @@ def test_english_by_the_browsers_language(visit):
 @needs_browser
 def test_a_phone_of_360_pixels_needs_no_sideways_scrolling(visit):
     person = visit(width=360, height=740)
+    person.page.wait_for_selector("#status:not(:has(.note))", state="attached")  # the model is loaded
     assert person.page.locator("#write").bounding_box()["y"] < 740  # the button is in sight
     person.write()
     assert person.page.evaluate("document.documentElement.scrollWidth") <= 360

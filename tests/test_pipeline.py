@@ -8,6 +8,7 @@ import torch
 from conftest import ROOT, run_python
 
 from titlegen import GenerationSettings, load_pipeline
+from titlegen.guidance import guided
 from titlegen.loading import ModelError
 from titlegen.selection import pick_varied, similarity, unique
 from titlegen.settings import SettingsError
@@ -48,8 +49,9 @@ def test_a_batch_gives_what_single_calls_give(pipe):
     assert [t[0]["score"] for t in batched] == pytest.approx([t[0]["score"] for t in single], abs=2e-4)
 
 
-def test_the_score_is_the_geometric_mean_of_the_model_s_own_probabilities(pipe):
-    settings = GenerationSettings(num_titles=1, num_beams=3)
+@pytest.mark.parametrize("guidance", [0.0, 0.8])
+def test_the_score_is_the_geometric_mean_of_the_model_s_probabilities(pipe, guidance):
+    settings = GenerationSettings(num_titles=1, num_beams=3, guidance=guidance)
     title = pipe(SYNOPSIS, settings=settings, return_tokens=True)[0]
     source = pipe.preprocess(SYNOPSIS, settings)
     with torch.no_grad():
@@ -58,7 +60,9 @@ def test_the_score_is_the_geometric_mean_of_the_model_s_own_probabilities(pipe):
     prompt = torch.tensor([[pipe.model.config.decoder_start_token_id, *written[:-1]]])
     with torch.no_grad():  # one pass that knows nothing of beams
         logits = pipe.model(**source, decoder_input_ids=prompt).logits
-    chosen = logits.log_softmax(-1)[0].gather(-1, torch.tensor(written)[:, None])
+        unread = pipe.preprocess("", settings.replace(prefix="あ"))
+        unread = pipe.model(**unread, decoder_input_ids=prompt).logits
+    chosen = guided(logits, unread, guidance)[0].gather(-1, torch.tensor(written)[:, None])
     assert title["score"] == pytest.approx(chosen.mean().exp().item(), abs=2e-4)
     assert "".join(token["text"] for token in title["tokens"]) == title["generated_text"]
 

@@ -93,6 +93,11 @@ class GenerationSettings:
         "Words that must not appear in a title, separated by commas or spaces.",
         max_characters=200,
     )  # fmt: skip
+    guidance: float = _control(
+        0.5, "あらすじへの忠実さ", "Faithfulness",
+        "大きいほど、あらすじにある言葉や内容に寄せる。0は寄せない。", "Higher keeps closer to what the synopsis says; 0 adds nothing.",
+        minimum=0.0, maximum=2.0, step=0.1,
+    )  # fmt: skip
     seed: int = _control(
         0, "シード", "Seed",
         "同じ数なら同じ題になる。変えると別の題になる。", "The same number draws the same titles again.",

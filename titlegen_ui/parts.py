@@ -40,14 +40,14 @@ PLAIN = {"padding": False, "apply_default_css": False}  # the page's own style s
 _WORDS = "".join(
     f'<span data-key="{key}">{both(text)}</span>'
     for key, text in {
-        "remove": "shelf.remove", "open": "shelf.open", "copy": "copy", "copied": "copied", "lost": "lost",
-        "queue_full": "queue_full",
+        "remove": "shelf.remove", "open": "shelf.open", "copy": "copy", "copied": "copied",
+        "lost": "lost", "queue_full": "queue_full",
     }.items()
 )  # fmt: skip
 HERO = (
     '<header class="hero"><div class="seal" aria-hidden="true"><span>題</span><span>名</span></div>'
     f'<div><h1 lang="ja">{NAME}</h1><p>{both("tagline")}</p></div></header>'
-    f'<div id="words" hidden>{_WORDS}</div>'
+    f'<div id="words" hidden>{_WORDS}</div><p id="lost" class="note error" role="alert" hidden>{both("lost")}</p>'
 )
 EMPTY = f'<div class="empty"><div class="open-book" aria-hidden="true"></div><p>{both("results.empty")}</p></div>'
 COUNTER = (

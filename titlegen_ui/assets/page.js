@@ -155,6 +155,12 @@
     }
   }
 
+  // A server that goes away in the middle of a run leaves no message, only a mark on the results.
+  async function sayIfLost() {
+    const alive = await fetch(base(), { method: "HEAD", cache: "no-store" }).then(() => true, () => false);
+    one("#lost").hidden = alive;
+  }
+
   const actions = {
     copy: (b) => copy(b.closest(".card").dataset.title, b),
     share: (b) => copy(shared(b.dataset), b),
@@ -167,6 +173,7 @@
   };
 
   document.addEventListener("click", (event) => {
+    if (event.target.closest?.("#write")) one("#lost").hidden = true;
     const button = event.target.closest?.("[data-act]");
     if (button) actions[button.dataset.act]?.(button);
   });
@@ -180,6 +187,7 @@
     for (const { addedNodes } of changes) for (const node of addedNodes) {
       if (node.nodeType !== 1) continue;
       if (node.matches("[class*=toast]")) befriendToast(node);
+      if (node.matches("[data-testid=status-tracker] .error")) sayIfLost();
       if (node.querySelector("[data-address]:empty")) fillAddresses();
       if (node.querySelector("#favourites")) showShelf();
     }

@@ -1,0 +1,90 @@
+"""More pairs from few: other names for the same story, other titles for the same synopsis."""
+
+import json
+
+import pytest
+
+from training import demo_pairs, other_titles, rename_pairs
+from training.data import DataError, load_pairs, read_json_lines, with_all_splits
+
+COMMON = [{"title": f"スキルの話{i}", "synopsis": f"スキルを得た者の第{i}話。"} for i in range(5)]
+STORY = {"title": "ルチアーノの灯台守", "synopsis": "スキルのないルチアーノは灯台守になる。ルチアーノの朝は早い。"}
+OTHER = {"title": "氷室番とオデット", "synopsis": "氷室番のオデットは夏を待つ。"}
+
+
+def test_names_change_together_in_title_and_synopsis_and_common_words_stay():
+    renamed = list(rename_pairs.renamed_pairs([STORY, OTHER, *COMMON], copies=20, seed=1))
+    stories = renamed[::7]
+    names = {row["title"].split("の")[0] for row in stories}
+    assert names == {"ルチアーノ", "オデット"}  # the rare katakana words of these pairs
+    for row in stories:
+        name, thing = row["title"].split("の")
+        assert row["synopsis"].startswith(f"スキルのない{name}は{thing}になる。{name}の")
+    assert {row["title"].split("の")[1] for row in stories} == {"灯台守", "氷室番"}
+    assert all(row in COMMON for i, row in enumerate(renamed) if i % 7 > 1)
+
+
+def test_half_of_a_longer_word_is_not_renamed():
+    pairs = [{"title": "アルマ", "synopsis": "アルマとアルマジロの話。"}, OTHER]
+    for row in rename_pairs.renamed_pairs(pairs, copies=30, seed=0):
+        assert "ジロ" not in row["synopsis"].replace("アルマジロ", "")
+
+
+def test_the_same_seed_gives_the_same_names():
+    first, again, other = (list(rename_pairs.renamed_pairs([STORY, OTHER], 10, seed)) for seed in (3, 3, 4))
+    assert first == again != other
+
+
+@pytest.fixture
+def pairs_file(tmp_path):
+    rows = [{"title": f"題{i}", "synopsis": f"あらすじ{i}。"} for i in range(200)]
+    path = tmp_path / "pairs.jsonl"
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
+    return path, with_all_splits(load_pairs(str(path)), 0.05, 0.05)
+
+
+def run(tool, monkeypatch, *arguments):
+    monkeypatch.setattr("sys.argv", ["tool", *map(str, arguments)])
+    tool.main()
+
+
+def test_only_training_pairs_are_renamed(pairs_file, tmp_path, monkeypatch):
+    path, splits = pairs_file
+    run(rename_pairs, monkeypatch, "--pairs", path, "--copies", 2, "--out", tmp_path / "out.jsonl")
+    written = [row["title"] for row in read_json_lines(tmp_path / "out.jsonl")]
+    assert len(splits["test"]) and written == list(splits["train"]["title"]) * 2
+
+
+def test_other_titles_become_pairs_and_held_out_ones_are_refused(pairs_file, tmp_path, monkeypatch):
+    path, splits = pairs_file
+    titles, out = tmp_path / "titles.jsonl", tmp_path / "out.jsonl"
+    own = splits["train"][3]
+    row = {"title": own["title"], "others": ["別の題", "もう一つの題"]}
+    titles.write_text(json.dumps(row, ensure_ascii=False), "utf-8")
+    run(other_titles, monkeypatch, "--pairs", path, "--titles", titles, "--out", out)
+    written = list(read_json_lines(out))
+    assert written == [{"title": title, "synopsis": own["synopsis"]} for title in row["others"]]
+
+    for title, others, words in (
+        (own["title"], [splits["test"][0]["title"]], "is held out"),
+        (splits["test"][0]["title"], ["別の題"], "No training pair has the title"),
+    ):
+        titles.write_text(json.dumps({"title": title, "others": others}, ensure_ascii=False), "utf-8")
+        with pytest.raises(DataError, match=words):
+            run(other_titles, monkeypatch, "--pairs", path, "--titles", titles, "--out", out)
+
+
+@pytest.mark.parametrize("step", [2, 3])
+def test_the_embedded_model_never_sees_a_held_out_pair(step, monkeypatch):
+    monkeypatch.setattr(demo_pairs, "GENERATED", {2: (0, 50), 3: (20, 40)})
+    train = [STORY, OTHER, *COMMON]
+    others = {STORY["title"]: ["灯台守の朝", "誰もいない灯台"]}
+    rows = demo_pairs.demo_pairs(step, train, others, held_out={"とっておきの題"})
+    generated = 50 if step == 2 else 20
+    written = len(train) * 6 if step == 2 else (len(train) + 2) * 2 + len(train)
+    assert len(rows) == generated + written and all(set(row) == {"title", "synopsis"} for row in rows)
+    assert ({"title": "誰もいない灯台", "synopsis": STORY["synopsis"]} in rows) == (step == 3)
+    assert rows == demo_pairs.demo_pairs(step, train, others, held_out={"とっておきの題"})
+    known = {pair["title"] for pair in train} | set(others[STORY["title"]])
+    unseen = next(row["title"] for row in rows if row["title"] not in known)
+    assert unseen not in [row["title"] for row in demo_pairs.demo_pairs(step, train, others, held_out={unseen})]
