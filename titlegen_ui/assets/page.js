@@ -161,6 +161,12 @@
     one("#lost").hidden = alive;
   }
 
+  function beginRun() {
+    one("#lost").hidden = true;
+    // On a phone the button goes to the top, so that the titles below it are in sight.
+    if (matchMedia("(max-width: 640px)").matches) setTimeout(() => scrollTo({ top: one("#output").offsetTop - 80, behavior: "smooth" }), 50);
+  }
+
   const actions = {
     copy: (b) => copy(b.closest(".card").dataset.title, b),
     share: (b) => copy(shared(b.dataset), b),
@@ -173,7 +179,7 @@
   };
 
   document.addEventListener("click", (event) => {
-    if (event.target.closest?.("#write")) one("#lost").hidden = true;
+    if (event.target.closest?.("#write")) beginRun();
     const button = event.target.closest?.("[data-act]");
     if (button) actions[button.dataset.act]?.(button);
   });
