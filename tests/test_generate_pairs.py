@@ -7,6 +7,7 @@ from itertools import islice
 import pytest
 
 from training import generate_pairs as gp
+from training.frame_library import slots_in
 
 LEXICON = "lexicons:\n  name: アンナ ベル\n  thing: 鍵 傘\n"
 FRAME = """genre: 日常
@@ -87,7 +88,7 @@ def test_every_title_of_every_frame_can_be_used_and_names_only_what_the_synopsis
                 title = frame.titles[number]
                 text = title.fits(tags) and gp.render_title(title, values, synopsis, rng)
                 if text:
-                    named = [values[slot] for slot in gp.slots_in(title.nodes) if values[slot] in text]
+                    named = [values[slot] for slot in slots_in(title.nodes) if values[slot] in text]
                     assert all(value in synopsis for value in named), (frame.where, text, synopsis)
                     unused.remove(number)
             if not unused:
