@@ -78,7 +78,7 @@ def measure(count: int, workers: int) -> dict:
         command = [sys.executable, "training/build_dataset.py", "--input", str(source), "--out", str(out)]
         start, cpu = time.monotonic(), os.times()
         process = subprocess.Popen(
-            [*command, "--workers", str(workers)], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [*command, "--workers", str(workers)], cwd=ROOT, stdout=subprocess.DEVNULL
         )
         peak = _watch(process)
         used = os.times()

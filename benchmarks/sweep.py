@@ -1,8 +1,8 @@
-"""Which defaults suit the embedded model: beams, length penalty, temperature and top-p on validation pairs.
+"""Which defaults suit the embedded model: guidance, beams, penalties, temperature and top-p on validation pairs.
 
     python benchmarks/sweep.py --model models/demo
 
-Result: benchmarks/results/sweep.json. Read: high rouge1 and carried-over names, few broken titles, distinct_2 near real titles.
+Result: benchmarks/results/sweep.json. Read: high rougeL and carried-over names, few broken titles, distinct_2 near real titles.
 """
 
 import argparse
@@ -19,13 +19,28 @@ from training.data import load_pairs, with_all_splits
 from training.evaluation import score
 
 BEAM = [
-    {"num_titles": 1, "num_beams": beams, "length_penalty": penalty}
-    for beams, penalty in [(1, 1.0), (3, 1.0), (5, 0.6), (5, 1.0), (5, 1.5), (8, 1.0)]
+    {"num_titles": 1} | values
+    for values in (
+        *({"guidance": guidance} for guidance in (0.0, 0.3, 0.5, 0.8, 1.2)),
+        {"num_beams": 1},
+        {"num_beams": 8},
+        {"length_penalty": 0.5},
+        {"length_penalty": 1.5},
+        {"repetition_penalty": 1.2},
+        {"no_repeat_ngram_size": 2},
+    )
 ]
 SAMPLE = [
-    {"method": "sample", "num_titles": 1, "temperature": temperature, "top_p": top_p}
-    for temperature, top_p in [(0.6, 0.9), (0.8, 0.9), (0.9, 0.9), (1.0, 0.9), (1.0, 0.95), (1.2, 0.95)]
+    {"method": "sample", "num_titles": 1, "temperature": temperature, "top_p": top_p, "guidance": guidance}
+    for temperature, top_p, guidance in [
+        (0.7, 0.9, 0.5),
+        (0.9, 0.9, 0.0),
+        (0.9, 0.9, 0.5),
+        (1.0, 0.95, 0.5),
+        (1.0, 0.9, 1.0),
+    ]
 ]
+DIVERSE = [{"method": "diverse", "num_titles": 5, "temperature": temperature} for temperature in (0.7, 0.9, 1.1)]
 
 
 def main() -> None:
@@ -39,7 +54,7 @@ def main() -> None:
     rows = with_all_splits(load_pairs(arguments.pairs), 0.05, 0.05)["validation"].to_list()[: arguments.limit]
     synopses, references = [row["synopsis"] for row in rows], [row["title"] for row in rows]
     table = []
-    for values in [*BEAM, *SAMPLE]:
+    for values in [*BEAM, *SAMPLE, *DIVERSE]:
         start = time.perf_counter()
         titles = [titles[0] if titles else "" for titles in write(pipe, synopses, GenerationSettings(**values))]
         scores = score(titles, references)

@@ -30,6 +30,13 @@ def test_half_of_a_longer_word_is_not_renamed():
         assert "ジロ" not in row["synopsis"].replace("アルマジロ", "")
 
 
+def test_the_titles_of_one_synopsis_change_together():
+    second = {"title": "待つルチアーノ", "synopsis": STORY["synopsis"]}
+    renamed = list(rename_pairs.renamed_pairs([STORY, OTHER, second], 9, 2))
+    for first, again in zip(renamed[::3], renamed[1::3], strict=True):
+        assert first["synopsis"] == again["synopsis"] and again["title"] == "待つ" + first["title"].split("の")[0]
+
+
 def test_the_same_seed_gives_the_same_names():
     first, again, other = (list(rename_pairs.renamed_pairs([STORY, OTHER], 10, seed)) for seed in (3, 3, 4))
     assert first == again != other
@@ -81,7 +88,7 @@ def test_the_embedded_model_never_sees_a_held_out_pair(step, monkeypatch):
     others = {STORY["title"]: ["灯台守の朝", "誰もいない灯台"]}
     rows = demo_pairs.demo_pairs(step, train, others, held_out={"とっておきの題"})
     generated = 50 if step == 2 else 20
-    written = len(train) * 6 if step == 2 else (len(train) + 2) * 2 + len(train)
+    written = len(train) * 6 if step == 2 else (len(train) + 2) * 3
     assert len(rows) == generated + written and all(set(row) == {"title", "synopsis"} for row in rows)
     assert ({"title": "誰もいない灯台", "synopsis": STORY["synopsis"]} in rows) == (step == 3)
     assert rows == demo_pairs.demo_pairs(step, train, others, held_out={"とっておきの題"})

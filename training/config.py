@@ -96,6 +96,10 @@ class DataArguments:
             "help": "Share of training pairs shown without synopsis, so that the model can continue a bare title."
         },
     )
+    group_titles: bool = field(
+        default=False,
+        metadata={"help": "Read a synopsis once for all its titles; a batch then counts synopses, not pairs."},
+    )
     objective: str = field(
         default="pairs",
         metadata={

@@ -9,7 +9,7 @@ from training.config import DataArguments, ModelArguments
 from training.data import load_pairs, load_texts, with_all_splits, with_continuations
 from training.denoising import DenoisingCollator, windows
 from training.model import SpecialIds
-from training.tensors import PairCollator, tokenize
+from training.tensors import PairCollator, group_titles, tokenize
 from training.tokenizer import tokenizer_for
 
 
@@ -38,11 +38,12 @@ def _pair_examples(model: ModelArguments, data: DataArguments) -> Examples:
     train = _first(pairs["train"], data.max_train_pairs)
     tokenizer = tokenizer_for(model, lambda: (text for row in train for text in (row["title"], row["synopsis"])))
     limits = (data.max_source_length, data.max_target_length, data.preprocessing_workers)
+    tensors = tokenize(with_continuations(train, data.continuation_share), tokenizer, *limits)
     samples = _first(pairs["validation"].shuffle(seed=0), data.eval_pairs) if "validation" in pairs else None
     return Examples(
         tokenizer=tokenizer,
         collator=_pair_collator(tokenizer),
-        train=tokenize(with_continuations(train, data.continuation_share), tokenizer, *limits),
+        train=group_titles(tensors) if data.group_titles else tensors,
         validation=tokenize(samples, tokenizer, *limits) if samples else None,
         samples=samples,
         test=_first(pairs["test"], data.test_pairs) if "test" in pairs else None,

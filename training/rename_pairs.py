@@ -22,7 +22,7 @@ from training.evaluation import write_json_lines
 
 KATAKANA = re.compile(r"[ァ-ヴー]{3,}")
 # A noun as a rule: no okurigana follows, but a particle, a sign, or the end.
-KANJI = re.compile(r"[一-龠々]{2,}(?=[のをはがにでともへ、。！？」』】～]|$)")
+KANJI = re.compile(r"[一-龠々]{2,}(?=[のをはがにでともへ、。！？」』】～\n]|$)")
 RARE = 2  # a word in no more pairs than this is a name or a thing of its own story
 
 Pair = dict[str, str]
@@ -45,17 +45,19 @@ class Renamer:
         seen = Counter(word for p in pairs for word in set(pattern.findall(f"{p['title']}\n{p['synopsis']}")))
         return {word: None for word, count in sorted(seen.items()) if count <= RARE}
 
-    def rename(self, pair: Pair) -> Pair:
-        """Return `pair` with its rare katakana words, and the rare kanji words that both texts share, replaced."""
+    def rename(self, synopsis: str, titles: list[str]) -> tuple[str, list[str]]:
+        """Return a synopsis and its titles with the rare katakana words, and the rare kanji words both share, replaced."""
         katakana, kanji = self.pools
-        old = [(word, katakana) for word in _ordered(KATAKANA, pair["synopsis"]) if word in katakana]
-        old += [(word, kanji) for word in _ordered(KANJI, pair["title"]) if word in kanji and word in pair["synopsis"]]
+        together = "\n".join(titles)
+        old = [(word, katakana) for word in _ordered(KATAKANA, synopsis) if word in katakana]
+        old += [(word, kanji) for word in _ordered(KANJI, together) if word in kanji and word in synopsis]
         if not old:
-            return pair
+            return synopsis, titles
         new = {word: self.draw.choice(list(pool)) for word, pool in old}
         # Longest first, in one pass: a new name is not renamed again, nor half of a longer word.
         pattern = re.compile("|".join(map(re.escape, sorted(new, key=len, reverse=True))))
-        return pair | {key: pattern.sub(lambda m: new[m.group()], pair[key]) for key in ("title", "synopsis")}
+        renamed = [pattern.sub(lambda m: new[m.group()], text) for text in (synopsis, *titles)]
+        return renamed[0], renamed[1:]
 
 
 def _ordered(pattern: re.Pattern[str], text: str) -> list[str]:
@@ -63,10 +65,15 @@ def _ordered(pattern: re.Pattern[str], text: str) -> list[str]:
 
 
 def renamed_pairs(pairs: list[Pair], copies: int, seed: int) -> Iterator[Pair]:
-    """Yield each pair `copies` times, each time under other names."""
+    """Yield each pair `copies` times, each time under other names; the titles of one synopsis change together."""
     renamer = Renamer(pairs, seed)
+    stories: dict[str, list[str]] = {}
+    for pair in pairs:
+        stories.setdefault(pair["synopsis"], []).append(pair["title"])
     for _ in range(copies):
-        yield from map(renamer.rename, pairs)
+        for synopsis, titles in stories.items():
+            synopsis, titles = renamer.rename(synopsis, titles)
+            yield from ({"title": title, "synopsis": synopsis} for title in titles)
 
 
 def main() -> None:

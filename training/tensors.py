@@ -11,6 +11,8 @@ from datasets.fingerprint import Hasher
 
 from titlegen.text import TitleCodec, codec_for
 
+TITLES_A_SYNOPSIS = 8  # learnt in one pass of the encoder; bounds the memory of a step
+
 
 def tokenize(
     pairs: Dataset, tokenizer: Any, max_source_length: int, max_target_length: int, workers: int | None = None
@@ -69,8 +71,30 @@ class _WithCodec:
         return self.encode(self.codec, rows)
 
 
+def group_titles(rows: Dataset, at_most: int = TITLES_A_SYNOPSIS) -> Dataset:
+    """Return one row for each synopsis: `labels` is then the list of its titles' ids, `titles` how many they are.
+
+    Most of the work of a training step is reading; where a synopsis has several titles, it is then read once for all
+    of them. A synopsis with more than `at_most` titles gets several rows.
+    """
+    groups: dict[tuple[int, ...], list[list[int]]] = {}
+    for source, target in zip(rows["input_ids"][:], rows["labels"][:], strict=True):
+        groups.setdefault(tuple(source), []).append(target)
+    parts = [(ids, all_[i : i + at_most]) for ids, all_ in groups.items() for i in range(0, len(all_), at_most)]
+    return Dataset.from_dict(
+        {
+            "input_ids": [list(ids) for ids, _ in parts],
+            "labels": [targets for _, targets in parts],
+            "length": [len(ids) for ids, _ in parts],
+            "titles": [len(targets) for _, targets in parts],
+        }
+    )
+
+
 class PairCollator:
     """Pad a batch to its longest pair and build what the decoder reads.
+
+    Rows of `group_titles` give one source for each row and one target for each title; `titles` tells how many.
 
     `decoder_input_ids` are made here and not by the model: with a loss of our own the Trainer takes `labels` out of
     the inputs, and `EncoderDecoderModel` would get nothing to decode.
@@ -79,11 +103,14 @@ class PairCollator:
     def __init__(self, pad_id: int, start_id: int):
         self.pad_id, self.start_id = pad_id, start_id
 
-    def __call__(self, rows: list[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
-        """Return `input_ids`, `attention_mask` (pairs, source), `labels`, `decoder_*` (pairs, target)."""
+    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        """Return `input_ids`, `attention_mask` (rows, source), `labels`, `decoder_*` (titles, target)."""
         sources, targets = [row["input_ids"] for row in rows], [row["labels"] for row in rows]
+        counts = [row["titles"] for row in rows if "titles" in row]
+        if counts:
+            targets = [target for titles in targets for target in titles]
         labels = _padded(targets, -100)
-        return {
+        return ({"titles": torch.tensor(counts)} if counts else {}) | {
             "input_ids": _padded(sources, self.pad_id),
             "attention_mask": _padded([[1] * len(ids) for ids in sources], 0),
             "decoder_input_ids": _padded([[self.start_id, *ids[:-1]] for ids in targets], self.pad_id),

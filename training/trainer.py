@@ -32,7 +32,27 @@ class TitleTrainer(Seq2SeqTrainer):
         self.model_accepts_loss_kwargs = False
         self.samples = samples
         self.remove_callback(ProgressCallback)
-        self.add_callback(SpeedCallback)
+        self.add_callback(SpeedCallback(self._titles_a_row()))
+
+    def _titles_a_row(self) -> float:
+        rows = self.train_dataset
+        return sum(rows["titles"][:]) / len(rows) if rows is not None and "titles" in rows.column_names else 1.0
+
+    def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """Compute the loss; a synopsis with several titles is read once (`tensors.group_titles`)."""
+        if "titles" in inputs:
+            inputs = self._read_once(model, dict(inputs))
+        return super().compute_loss(model, inputs, *args, **kwargs)
+
+    def _read_once(self, model: Any, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Replace `input_ids` (synopses, tokens) by what the encoder made of them, repeated for each title."""
+        titles, mask = inputs.pop("titles"), inputs["attention_mask"]
+        encoder = self.accelerator.unwrap_model(model).get_encoder()
+        with self.accelerator.autocast():
+            hidden = encoder(input_ids=inputs.pop("input_ids"), attention_mask=mask).last_hidden_state
+        inputs["encoder_outputs"] = (hidden.repeat_interleave(titles, 0),)
+        inputs["attention_mask"] = mask.repeat_interleave(titles, 0)
+        return inputs
 
     def token_loss(
         self, outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | None = None
@@ -95,7 +115,15 @@ class TitleTrainer(Seq2SeqTrainer):
 
 
 class SpeedCallback(ProgressCallback):
-    """The progress bar with pairs per second beside the remaining time."""
+    """The progress bar with pairs per second beside the remaining time.
+
+    Args:
+        titles_a_row: pairs in a row of the training data, on average.
+    """
+
+    def __init__(self, titles_a_row: float = 1.0):
+        super().__init__()
+        self.titles_a_row = titles_a_row
 
     def on_train_begin(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
         super().on_train_begin(args, state, control, **kwargs)
@@ -108,12 +136,13 @@ class SpeedCallback(ProgressCallback):
     def on_step_end(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
         super().on_step_end(args, state, control, **kwargs)
         if self.training_bar is not None:
-            pairs = (state.global_step - self.first_step) * effective_batch_size(args)
+            rows = (state.global_step - self.first_step) * effective_batch_size(args)
+            pairs = rows * self.titles_a_row
             self.training_bar.set_postfix_str(f"{pairs / (time.monotonic() - self.started):.1f} pairs/s", refresh=False)
 
 
 def effective_batch_size(args: TrainingArguments) -> int:
-    """Return how many pairs one optimizer step sees, over all micro-batches and processes."""
+    """Return how many rows (pairs, or synopses with all their titles) a step sees, over micro-batches and processes."""
     return args.train_batch_size * args.gradient_accumulation_steps * args.world_size
 
 
