@@ -13,11 +13,22 @@ from starlette.middleware import Middleware
 
 from titlegen.presets import PRESETS
 from titlegen_ui import api, handlers, parts
-from titlegen_ui.controls import DEFAULTS, MAIN, NAMES, WORDS, build_control, enabled_for, preset_values, roll_dice
+from titlegen_ui.controls import (
+    DEFAULTS,
+    MAIN,
+    NAMES,
+    WORDS,
+    applies,
+    build_control,
+    default_values,
+    enabled_for,
+    preset_values,
+    roll_dice,
+)
 from titlegen_ui.model_info import model_html, status_html
 from titlegen_ui.security import MAX_BODY, Guard
 from titlegen_ui.service import TitleService
-from titlegen_ui.tabs import AT_ONCE, MODEL, PRIVATE, batch_tab, compare_tab, on_stop
+from titlegen_ui.tabs import AT_ONCE, BUTTONS_BACK, MODEL, PRIVATE, batch_tab, compare_tab, on_stop
 from titlegen_ui.texts import I18N, NAME, t
 from titlegen_ui.theme import CSS, JS, theme
 
@@ -73,7 +84,8 @@ def _write_tab(service: TitleService) -> list[Any]:
                     if name not in (*MAIN, *WORDS):
                         controls[name] = build_control(name)
                 with gr.Row():
-                    dice, reset = gr.Button(t("dice"), elem_id="dice"), gr.Button(t("reset"), elem_id="reset")
+                    dice = gr.Button(t("dice"), elem_id="dice", interactive=applies("seed", DEFAULTS["method"]))
+                    reset = gr.Button(t("reset"), elem_id="reset")
         with gr.Column(scale=6, min_width=300, elem_id="output"):
             results = gr.HTML(parts.EMPTY, elem_id="results", **parts.PLAIN, js_on_load=parts.ON_RESULTS)
             reasons = gr.HTML(elem_id="why", **parts.PLAIN)
@@ -86,7 +98,7 @@ def _write_tab(service: TitleService) -> list[Any]:
     def on_why(event: gr.EventData) -> str:
         return handlers.why(service, event.synopsis, event.title)
 
-    write.click(
+    run = write.click(
         on_write,
         inputs,
         [results, reasons, write, stop],
@@ -95,20 +107,24 @@ def _write_tab(service: TitleService) -> list[Any]:
         **MODEL,
         **PRIVATE,
     )
+    run.failure(None, None, [write, stop], js=BUTTONS_BACK)
     stop.click(on_stop(service), **AT_ONCE)
     results.select(on_why, None, reasons, show_progress="hidden", **MODEL, **PRIVATE)
     dice.click(roll_dice, None, controls["seed"], **AT_ONCE)
-    _wire_controls(preset, reset, controls)
+    _wire_controls(preset, dice, reset, controls)
     return inputs
 
 
-def _wire_controls(preset: gr.Radio, reset: gr.Button, controls: dict[str, Any]) -> None:
+def _wire_controls(preset: gr.Radio, dice: gr.Button, reset: gr.Button, controls: dict[str, Any]) -> None:
     everything = [controls[name] for name in NAMES]
-    preset.input(preset_values, preset, everything, **AT_ONCE)
-    reset.click(lambda: [DEFAULTS[name] for name in NAMES], None, everything, **AT_ONCE)
+    preset.input(preset_values, [preset, controls["num_titles"]], everything, **AT_ONCE)
+    reset.click(lambda: [None, *default_values()], None, [preset, *everything], **AT_ONCE)
     depending = [name for name in NAMES if name not in (*MAIN, *WORDS)]
     controls["method"].change(
-        lambda method: enabled_for(method, depending), controls["method"], [controls[n] for n in depending], **AT_ONCE
+        lambda method: enabled_for(method, [*depending, "seed"]),
+        controls["method"],
+        [*(controls[name] for name in depending), dice],
+        **AT_ONCE,
     )
     controls["num_titles"].change(
         None, [controls["num_titles"], controls["num_beams"]], controls["num_beams"], js=parts.AS_MANY_BEAMS
@@ -126,12 +142,16 @@ def _wire_opening(page: gr.Blocks, service: TitleService, inputs: list[Any], sta
         mode = "synopsis" if link.synopsis else "continue"
         return [message or status_html(service.state), mode, link.synopsis, *handlers.link_values(link, NAMES)]
 
-    def on_tick() -> list[Any]:
+    def on_tick(request: gr.Request) -> list[Any]:
         if service.state == "loading":
             return [gr.skip()] * 3
-        return [status_html(service.state), model_html(service.info) if service.info else "", gr.Timer(active=False)]
+        # Only now is the model known that a link may not be from.
+        message = handlers.open_link(str(request.query_params), service.info)[1]
+        about = model_html(service.info) if service.info else status_html(service.state)
+        return [message or status_html(service.state), about, gr.Timer(active=False)]
 
-    page.load(None, inputs[:2], inputs[:2], js=parts.RESTORE).then(on_open, None, [status, *inputs], **AT_ONCE).then(
+    remembered = [*inputs[:2], inputs[2 + NAMES.index("prefix")]]
+    page.load(None, remembered, remembered, js=parts.RESTORE).then(on_open, None, [status, *inputs], **AT_ONCE).then(
         None, None, None, js=parts.AFTER_OPENING
     )
     timer.tick(on_tick, None, [status, model, timer], **AT_ONCE)

@@ -77,9 +77,7 @@ def measure(count: int, workers: int) -> dict:
             file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in make_rows(count))
         command = [sys.executable, "training/build_dataset.py", "--input", str(source), "--out", str(out)]
         start, cpu = time.monotonic(), os.times()
-        process = subprocess.Popen(
-            [*command, "--workers", str(workers)], cwd=ROOT, stdout=subprocess.DEVNULL
-        )
+        process = subprocess.Popen([*command, "--workers", str(workers)], cwd=ROOT, stdout=subprocess.DEVNULL)
         peak = _watch(process)
         used = os.times()
         if process.returncode:

@@ -22,6 +22,7 @@ from benchmarks.machine import facts, write_result
 from training.config import has_bfloat16
 
 SOURCE, TARGET = 200, 32  # tokens: a synopsis and a title of usual length
+TITLES = 5  # of one synopsis, where it is read once for all of them
 SIZES = {"demo": {"batch": 32}, "base": {"batch": 64}}
 
 
@@ -50,19 +51,26 @@ def flops_per_pair(model: torch.nn.Module) -> float:
     return 6 * (encoder * SOURCE + (decoder + head) * TARGET)
 
 
-def step_seconds(model, batch: int, steps: int, device: str, dtype: torch.dtype | None) -> float:
-    """Return the mean time of an optimizer step after three warm-up steps."""
+def step_seconds(model, batch: int, steps: int, device: str, dtype: torch.dtype | None, titles: int = 1) -> float:
+    """Return the mean time of an optimizer step after three warm-up steps.
+
+    Args:
+        titles: so many of the `batch` titles belong to one synopsis, which is read once for them (`group_titles`).
+    """
     vocabulary = model.get_output_embeddings().weight.shape[0]
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
-    source = torch.randint(5, vocabulary, (batch, SOURCE), device=device)
+    source = torch.randint(5, vocabulary, (batch // titles, SOURCE), device=device)
     target = torch.randint(5, vocabulary, (batch, TARGET), device=device)
-    inputs = {"input_ids": source, "attention_mask": torch.ones_like(source), "decoder_input_ids": target.roll(1, 1)}
+    mask = torch.ones_like(source)
     for step in range(steps + 3):
         if step == 3:
             _wait(device)
             start = time.perf_counter()
         with torch.autocast(device, dtype, enabled=dtype is not None):
-            logits = model(**inputs).logits
+            hidden = model.get_encoder()(input_ids=source, attention_mask=mask).last_hidden_state
+            read = {"encoder_outputs": (hidden.repeat_interleave(titles, 0),)}
+            read["attention_mask"] = mask.repeat_interleave(titles, 0)
+            logits = model(**read, decoder_input_ids=target.roll(1, 1)).logits
         cross_entropy(logits.float().flatten(0, 1), target.flatten()).backward()
         optimizer.step()
         optimizer.zero_grad()
@@ -93,6 +101,12 @@ def main() -> None:
         result[name] = {"pairs_per_second": round(rate, 1), "tflops": round(tflops, 3)}
         if arguments.peak_tflops:
             result[name]["utilisation_percent"] = round(100 * tflops / arguments.peak_tflops, 1)
+    batch = batch // TITLES * TITLES
+    for name, titles in (("read_for_each_title", 1), ("read_once_for_all_titles", TITLES)):
+        rate = batch / step_seconds(model, batch, arguments.steps, device, torch.bfloat16, titles)
+        result[name] = {"titles_per_second": round(rate, 1), "titles_of_a_synopsis": TITLES}
+    each, once = (result[f"read_{n}"]["titles_per_second"] for n in ("for_each_title", "once_for_all_titles"))
+    result["once_over_each"] = round(once / each, 2)
     rates = [result[name]["pairs_per_second"] for name in ("bfloat16", "float32")]
     result["bfloat16_over_float32"] = round(rates[0] / rates[1], 2)
     result["bfloat16_is_in_hardware"] = has_bfloat16(use_cpu=device == "cpu")

@@ -130,6 +130,34 @@ def test_marked_works_are_left_out_on_request(raw, tmp_path):
     assert not any(row["r15"] for row in rows_of(tmp_path / "out").values())
 
 
+def test_a_build_deletes_nothing_that_no_build_wrote(raw, tmp_path):
+    out = tmp_path / "out"
+    main(["--input", str(raw), "--out", str(out)])
+    (tmp_path / "out.old").mkdir()
+    (tmp_path / "out.old" / "mine.md").write_text("mine")
+    main(["--input", str(raw), "--out", str(out)])  # a second build replaces the first
+    assert (tmp_path / "out.old" / "mine.md").read_text() == "mine"
+    (out / "notes.md").write_text("mine")
+    with pytest.raises(BuildError, match=r"notes\.md, which no build wrote"):
+        main(["--input", str(raw), "--out", str(out)])
+    (out / "notes.md").unlink()
+    facts = json.loads((out / "build.json").read_text())
+    (out / "build.json").write_text(json.dumps(facts | {"version": 99}))
+    with pytest.raises(BuildError, match="version 99"):
+        main(["--input", str(raw), "--out", str(out)])
+
+
+def test_a_build_is_not_published_over_itself_and_an_unknown_licence_is_told_first(raw, tmp_path):
+    out = str(tmp_path / "out")
+    for options, words in (
+        (["--push_to_hub", out], "own folder"),
+        (["--push_to_hub", "u/n", "--license", "gnu"], "gnu"),
+    ):
+        with pytest.raises(PublishError, match=words):
+            main(["--input", str(raw), "--out", out, *options])
+    assert not (tmp_path / "out").exists()
+
+
 def test_works_on_the_removal_list_are_nowhere(raw, tmp_path):
     works = api_works()
     removed = tmp_path / "removal_list.txt"
@@ -216,7 +244,7 @@ def test_any_pairs_go_the_same_way(tmp_path):
         ({"--input": "nowhere.jsonl"}, DataError, "nowhere.jsonl"),
         ({"--title_column": "head"}, DataError, "no column 'head'; it has title, synopsis"),
         ({"--test_since": "soon"}, BuildError, "2024-12-01"),
-        ({"--removal_list": "none.txt"}, BuildError, "no such removal list"),
+        ({"--removal_list": "none.txt"}, DataError, "no such removal list"),
         ({"--push_to_hub": "a/b/c"}, PublishError, "user/name"),
     ],
 )

@@ -291,7 +291,7 @@ def test_a_link_brings_back_what_made_the_titles(synopsis):
     link = Link(synopsis, settings, "user/model", "abc")
     query = permalink(link)
     assert read_link(query) == link and len(query) < 2200
-    assert "top_k" not in query  # only what differs from the defaults
+    assert "num_beams" not in query  # it does not apply to sampling
 
 
 def test_opening_a_link_reproduces_the_titles(service):
@@ -328,10 +328,12 @@ def test_a_small_link_cannot_unpack_into_a_huge_text():
 
 def test_the_copied_python_is_a_call_that_gives_the_same_titles(service, pipe):
     settings = GenerationSettings(method="sample", seed=4, num_titles=2, max_length=20)
-    code = as_python(Link(SYNOPSIS, settings, "m", "r"), "m")
+    code = as_python(Link(SYNOPSIS, settings, "m", "c" * 40), "m")
     call = code.splitlines()[-1]
     assert eval(call, {"pipe": pipe}) == pipe(SYNOPSIS, settings=settings)
-    assert "revision='r'" in code
+    assert f"revision='{'c' * 40}'" in code
+    # The fingerprint of a folder is no revision that anybody could load.
+    assert "revision" not in as_python(Link(SYNOPSIS, settings, "./models/demo", "0123456789ab"), "./models/demo")
 
 
 def test_the_copied_curl_survives_quotes():

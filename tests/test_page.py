@@ -495,19 +495,68 @@ def test_loading_queue_and_a_lost_server_each_have_a_sentence(browser, pipe):
         first.page.click("#write")
         first.page.wait_for_selector("#results .progress")
         second.page.click("#write")
-        second.page.wait_for_selector("#results :text-matches('[12]\\\\s*/\\\\s*[12]|queue|キュー|待', 'i')")
+        second.page.wait_for_selector(f"#waiting:has-text('{JA['waiting'][:12]}'):has-text('1 / 1')")
         third.page.click("#write")
         third.page.wait_for_selector(f"text={JA['queue_full'][:12]} >> visible=true")
         third.screenshot("queue_full")
         page.close(verbose=False)
         first.page.wait_for_selector(f"text={JA['lost'][:12]} >> visible=true")
         assert first.page.input_value("#synopsis textarea") == FIRST_EXAMPLE
+        first.page.wait_for_selector("#write:visible")  # there is a button to press again
         first.screenshot("lost")
     finally:
         slow.set()
         page.close(verbose=False)
         for one in visits:
             one.context.close()
+
+
+@needs_browser
+def test_a_broken_link_says_so_and_writes_nothing(visit):
+    person = visit("?z=AAAA")
+    person.page.wait_for_selector("#status .note.error")
+    person.page.wait_for_timeout(3000)  # the model's state is looked at meanwhile
+    assert "リンクを読み取れません" in person.page.inner_text("#status") and not person.titles()
+
+
+@needs_browser
+def test_a_link_of_another_revision_says_so_and_writes_all_the_same(visit):
+    person = visit("?synopsis=猫の薬屋&model=m&revision=old")
+    person.page.wait_for_selector("#results .run")
+    person.page.wait_for_timeout(3000)
+    assert JA["link.other"][:12] in person.page.inner_text("#status")
+
+
+@needs_browser
+def test_what_was_typed_last_survives_a_reload_whatever_it_was(visit):
+    person = visit("?synopsis=猫の薬屋")
+    person.page.wait_for_selector("#results .run")
+    person.page.fill("#synopsis textarea", "犬の本屋")
+    person.page.wait_for_timeout(300)
+    person.page.goto(person.page.url)
+    person.page.wait_for_selector("body[data-mode]")
+    assert person.page.input_value("#synopsis textarea") == "犬の本屋"
+    person.page.check("#mode input[value=continue]")
+    person.page.fill("#prefix textarea, #prefix input", "猫の")
+    person.page.wait_for_timeout(300)
+    person.page.reload()
+    person.page.wait_for_selector("body[data-mode=continue]")
+    assert person.page.input_value("#prefix textarea, #prefix input") == "猫の"
+
+
+@needs_browser
+def test_a_mood_keeps_as_many_beams_as_titles_and_reset_lets_it_go(visit):
+    person = visit()
+    person.page.fill("#num_titles input[type=number]", "8")
+    person.page.keyboard.press("Tab")
+    person.page.check("#preset input[value=terse]")
+    person.page.wait_for_timeout(800)
+    person.write()
+    assert not person.page.locator("#results .note.error").count()
+    person.page.click("text=" + JA["details"])
+    assert person.page.is_disabled("#seed input") and person.page.is_disabled("#dice")
+    person.page.click("#reset")
+    person.page.wait_for_selector("#preset input:checked", state="detached")
 
 
 def test_no_model_code_in_the_page_and_no_page_code_in_the_model():

@@ -13,9 +13,10 @@ import pytest
 import yaml
 from conftest import PAIRS, ROOT, TINY, flags, run_python
 from huggingface_hub import ModelCard
-from loopback_hub import READ, LoopbackHub
+from loopback_hub import READ, LoopbackHub, Repo
 from publish_helpers import contents, published
 
+from titlegen.novelty import FILE_NAME, KnownTitles
 from training import publish_checks, staging
 from training.baselines import nearest_titles
 from training.build_dataset import main as build
@@ -85,7 +86,7 @@ def test_everything_goes_in_one_commit_each_with_its_tag_and_privately(world, mo
     }
     assert not [path for path in space if "__pycache__" in path]
     assert hub.repos["spaces/user/demo"].variables == {"MODEL_ID": "user/name", "MODEL_REVISION": "v1.0"}
-    assert re.findall(r": (\d+) files sent, commit", printed) == ["4", "15", str(len(space))]
+    assert re.findall(r": (\d+) files sent, commit", printed) == ["4", "16", str(len(space))]
 
 
 def test_weights_and_tokenizer_are_those_of_the_run_and_nothing_of_the_machine_is_in_the_files(world, model_dir):
@@ -346,3 +347,30 @@ def test_a_build_goes_with_the_card_of_its_own_numbers(tmp_path):
 def test_a_folder_without_a_page_is_no_space(tmp_path):
     with pytest.raises(PublishError, match=r"no page \(no app.py\)"):
         staging.space_tree(tmp_path, "user/name", [], "apache-2.0")
+
+
+def test_a_private_push_into_a_public_repository_sends_nothing(model_dir, tmp_path):
+    with LoopbackHub() as hub:
+        hub.repos["models/user/name"] = repo = Repo(private=False)
+        repo.commit("main", {})
+        done = command(hub, tmp_path, "--model", model_dir, "--repo", "user/name", check=False)
+        assert done.returncode == 1 and "is public already" in done.stderr and "--public" in done.stderr
+        assert repo.files() == {}
+        command(hub, tmp_path, "--model", model_dir, "--repo", "user/name", "--public")
+        assert "model.safetensors" in published(repo)
+
+
+def test_training_titles_stay_at_home_unless_their_rights_are_cleared(model_dir, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(model_dir, run, ignore=shutil.ignore_patterns("checkpoint-*"))
+    KnownTitles(["誰かの題"]).save(run / FILE_NAME)
+    trees = [staging.model_tree(run, "./x", "apache-2.0", [], rights_cleared=cleared) for cleared in (False, True)]
+    assert [FILE_NAME in tree for tree in trees] == [False, True]
+
+
+def test_a_local_publication_leaves_folders_of_others_alone(model_dir, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letters.txt").write_text("dear")
+    with pytest.raises(PublishError, match=r"holds other files \(letters\.txt\)"):
+        publish(Publication(model=str(model_dir), repo=str(tmp_path / "mine")))
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["letters.txt"]

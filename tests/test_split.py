@@ -4,6 +4,7 @@ from conftest import PAIRS, run_python
 from datasets import Dataset, DatasetDict
 
 from training.data import DataError, read_json_lines
+from training.decide import LeakError, check
 from training.dedup import duplicate_links, kin_links, oldest_of_cluster, signature
 from training.split import (
     LEAK,
@@ -153,3 +154,13 @@ def test_the_check_refuses_what_has_no_texts(tmp_path):
     Dataset.from_dict({"ncode": ["N1"]}).to_parquet(tmp_path / "data" / "train-00000-of-00001.parquet")
     with pytest.raises(DataError, match="title and synopsis"):
         main(["--check", str(tmp_path)])
+
+
+@pytest.mark.parametrize("what", ["texts", "author"])
+def test_a_leak_fails_the_build(what):
+    one, other = (signature(TITLES[i], STORIES[i]) for i in range(2))
+    signatures = np.stack([one, one if what == "texts" else other])
+    authors = np.array([7, 8 if what == "texts" else 7], np.uint64)
+    check(np.array([TRAIN, TRAIN], np.int8), authors, signatures)
+    with pytest.raises(LeakError, match="Nothing was written"):
+        check(np.array([TRAIN, TEST], np.int8), authors, signatures)

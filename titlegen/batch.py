@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from .settings import GenerationSettings, SettingsError
+from .settings import GenerationSettings, SettingsError, check_synopsis
 
 SYNOPSIS_NAMES = ("synopsis", "story", "あらすじ")
 KINDS = (".jsonl", ".csv")
@@ -50,11 +50,13 @@ def read_rows(path: Path, limit: int | None = None) -> list[dict[str, Any]]:
             f"{path.name} に synopsis（または story）という列がありません。",
         )
     for number, row in enumerate(rows, 1):
-        if not isinstance(row.get(name), str) or not row[name].strip():
+        try:
+            check_synopsis(row.get(name), GenerationSettings())
+        except SettingsError as error:
+            messages = error.messages
             raise BatchError(
-                f"{path.name}, row {number}: the {name} is empty; fill it in or delete the row.",
-                f"{path.name} の{number}行目のあらすじが空です。",
-            )
+                f"{path.name}, row {number}: {messages['en']}", f"{path.name} の{number}行目：{messages['ja']}"
+            ) from error
     return rows
 
 
@@ -101,8 +103,8 @@ def _json_rows(text: str, name: str) -> Iterator[dict[str, Any]]:
             continue
         try:
             row = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
-            reason = getattr(error, "msg", "nested too deeply")
+        except (ValueError, RecursionError) as error:  # also numbers of thousands of digits
+            reason = getattr(error, "msg", "nested too deeply, or a number too long")
             raise BatchError(
                 f"{name}, line {number}: not JSON ({reason}); JSON Lines has one object on each line.",
                 f"{name} の{number}行目が JSON になっていません。",
@@ -167,7 +169,8 @@ def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
     text = _to_csv(rows) if kind_of(path) == ".csv" else _to_json_lines(rows)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8-sig" if kind_of(path) == ".csv" else "utf-8", newline="")
+    encoding = "utf-8-sig" if kind_of(path) == ".csv" else "utf-8"
+    partial.write_text(text, encoding=encoding, errors="replace", newline="")  # JSON may hold half of an emoji
     os.replace(partial, path)
 
 
@@ -189,5 +192,8 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
     for i, title in enumerate(row["titles"], 1):
         text = title["title"]
         # A spreadsheet would take these for a formula (OWASP, CSV injection).
-        cells |= {f"title_{i}": f"'{text}" if text[:1] in ("=", "+", "-", "@") else text, f"score_{i}": title["score"]}
+        cells |= {
+            f"title_{i}": f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text,
+            f"score_{i}": title["score"],
+        }
     return cells

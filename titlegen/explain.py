@@ -42,11 +42,12 @@ def explain(pipe: Any, synopsis: str, title: str) -> dict[str, Any]:
     with eager_attention(pipe.model):
         output = pipe.model(input_ids=source, decoder_input_ids=target[:, :-1], output_attentions=True, use_cache=False)
     weights = torch.stack([layer[0].float().mean(0) for layer in output.cross_attentions]).mean(0)
-    source_texts = [UNKNOWN if i == pipe.codec.unk_id else pipe.surfaces[i] for i in source[0].tolist()]
+    texts = [UNKNOWN if i == pipe.codec.unk_id else text for i, text in enumerate(pipe.surfaces)]
+    source_texts = [texts[i] for i in source[0].tolist()]
     weights[:, [text == "" for text in source_texts]] = 0.0
     weights /= weights.sum(-1, keepdim=True).clamp_min(1e-9)
     return {
-        "tokens": _tokens(output.logits[0].float().softmax(-1), target[0, 1:], pipe.surfaces),
+        "tokens": _tokens(output.logits[0].float().softmax(-1), target[0, 1:], texts),
         "source": source_texts,
         "attention": [[round(w, 4) for w in row] for row in weights.tolist()],
     }

@@ -19,7 +19,7 @@ from .constraints import TitleConstraints, Watcher
 from .guidance import SourceGuidance, guided
 from .selection import pick_varied, unique
 from .settings import GenerationSettings, SettingsError, check_synopsis
-from .text import codec_for
+from .text import canonical, codec_for
 
 _GENERATE_NAMES = {"num_return_sequences": "num_titles"}  # generate()'s word -> the setting's name
 
@@ -62,6 +62,7 @@ class TitleGenerationPipeline(Pipeline):
         if settings is not None and controls:
             raise SettingsError(f"Give either settings or single controls, not both: {', '.join(controls)}.")
         settings = settings or settings_from(controls)
+        settings = settings.replace(prefix=canonical(settings.prefix))  # what is written is what comes back
         shared = {"settings": settings}
         return shared, shared | {"on_step": on_step}, shared | {"return_tokens": return_tokens}
 

@@ -183,6 +183,11 @@ class GenerationSettings:
                 f"prefix has {len(self.prefix)} characters, but titles may have {high}: shorten it or raise max_length.",
                 f"書き出しが{len(self.prefix)}字あり、題の上限{high}字に収まりません。短くしてください。",
             )
+        if word := next((word for word in self.forbidden if word in self.prefix), None):
+            raise SettingsError(
+                f"prefix contains the forbidden word {word!r}: change one of them.",
+                f"書き出しに、使わない言葉「{word}」が入っています。どちらかを変えてください。",
+            )
         if self.method == "beam" and self.num_titles > self.num_beams:
             raise SettingsError(
                 f"num_titles {self.num_titles} is more than num_beams {self.num_beams}: beam search returns at most one "
@@ -303,7 +308,9 @@ def _checked(name: str, value: Any, kind: type, limits: Control) -> Any:
 
 
 def _is_number(value: Any, kind: type) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    if isinstance(value, float) and not math.isfinite(value):
         return False
     return kind is float or value == int(value)
 

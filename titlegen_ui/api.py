@@ -63,7 +63,7 @@ def explain_endpoint(service: TitleService) -> Callable[[str, str], dict[str, An
             weights over the source for each token).
         """
         with _one_sentence():
-            if not title.strip() or len(title) > 100:
+            if not isinstance(title, str) or not title.strip() or len(title) > 100:
                 raise SettingsError("title must have 1 to 100 characters.", "題は1〜100字にしてください。")
             return service.explain(sendable(synopsis), sendable(title))
 

@@ -122,12 +122,17 @@ def comparison(columns: list[tuple[str, str]]) -> str:
 
 def reasons(title: str, explanation: dict[str, Any]) -> str:
     """Return the view of why: tokens shaded by probability; choosing one shades the synopsis by attention."""
-    tokens = [token for token in explanation["tokens"] if token["text"]]
+    shown = [
+        (token, row)
+        for token, row in zip(explanation["tokens"], explanation["attention"], strict=True)
+        if token["text"]
+    ]
+    tokens = [token for token, _ in shown]
     buttons = "".join(_token(i, token) for i, token in enumerate(tokens))
     source = explanation["source"]
     if any(source):
         # The strongest place of each row is 99: small whole numbers keep the page light.
-        rows = [[round(99 * w / (max(row) or 1)) for w in row] for row in explanation["attention"][: len(tokens)]]
+        rows = [[round(99 * w / (max(row) or 1)) for w in row] for _, row in shown]
         looks = f'<div class="source" lang="ja"{attributes(data_attention=json.dumps(rows, separators=(",", ":")))}>'
         looks += "".join(f"<span>{html.escape(text)}</span>" for text in source) + "</div>"
         looks = f"<h4>{both('why.synopsis')}</h4>{looks}"

@@ -20,17 +20,18 @@ WORDS = ("prefix", "forbidden_words")
 def build_control(name: str, **look: Any) -> gr.components.Component:
     """Return the component for the setting called `name`."""
     limits, default = control(name), DEFAULTS[name]
-    common = {"label": t(f"{name}.label"), "info": t(f"{name}.help"), "elem_id": name, "value": default} | look
+    common = {"label": t(f"{name}.label"), "info": t(f"{name}.help"), "elem_id": name, "value": default}
+    common |= {"interactive": applies(name, DEFAULTS["method"])} | look
     if limits.choices:
         return gr.Radio([(t(f"{name}.{choice}"), choice) for choice in limits.choices], **common)
     if isinstance(default, bool):
         return gr.Checkbox(**common)
     if isinstance(default, str):
         return gr.Textbox(max_length=limits.max_characters, max_lines=1, **common)
-    bounds = {"minimum": limits.minimum, "maximum": limits.maximum, "step": limits.step}
     if limits.maximum > 10_000:  # a slider of millions of steps cannot be aimed
-        return gr.Number(precision=0, **bounds, **common)
-    return gr.Slider(**bounds, interactive=applies(name, DEFAULTS["method"]), **common)
+        # Without bounds: Gradio's own refusal has one language, that of `GenerationSettings` has both.
+        return gr.Number(precision=0, step=limits.step, **common)
+    return gr.Slider(limits.minimum, limits.maximum, step=limits.step, **common)
 
 
 def applies(name: str, method: str) -> bool:
@@ -58,12 +59,21 @@ def sendable(value: Any) -> Any:
     return value.encode("utf-8", "ignore").decode() if isinstance(value, str) else value
 
 
-def preset_values(preset: str | None) -> list[Any]:
-    """Return the values of all controls for a preset, in the order of `NAMES`; what people typed stays."""
+def preset_values(preset: str | None, num_titles: int | None = None) -> list[Any]:
+    """Return the values of all controls for a preset, in the order of `NAMES`; what people typed stays.
+
+    Beam search returns at most one title for each beam, so there are as many beams as titles at least.
+    """
     if preset not in PRESETS:
         return [gr.skip()] * len(NAMES)
     values = PRESETS[preset].settings().to_dict()
+    values["num_beams"] = max(values["num_beams"], int(num_titles or 1))
     return [gr.skip() if name in (*WORDS, "seed", "num_titles") else values[name] for name in NAMES]
+
+
+def default_values() -> list[Any]:
+    """Return the defaults in the order of `NAMES`; what people typed stays."""
+    return [gr.skip() if name in WORDS else DEFAULTS[name] for name in NAMES]
 
 
 def roll_dice() -> int:

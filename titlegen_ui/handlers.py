@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from titlegen.batch import BatchError, read_rows, synopsis_column, title_rows, write_rows
+from titlegen.batch import BatchError, read_rows, title_rows, write_rows
 from titlegen.presets import COMPARED, PRESETS
 from titlegen.settings import GenerationSettings, SettingsError, check_synopsis
 
@@ -23,6 +23,7 @@ from .texts import both
 
 BATCH_LIMIT = 200  # rows at once on the page
 BATCH_BYTES = 2_000_000
+BATCH_COST = 200_000  # in `GenerationSettings.cost`: twice the rows' limit with default settings; others are waiting
 COMPARED_TITLES = 3  # a preset
 
 Screen = tuple[str, bool]
@@ -141,8 +142,11 @@ def write_file(
                 f"ファイルが{BATCH_BYTES // 1_000_000} MBより大きいので、分けてください。",
             )
         rows = read_rows(Path(path), limit=BATCH_LIMIT)
-        for row in rows:
-            check_synopsis(row[synopsis_column(row)], settings)
+        if settings.cost(len(rows)) > BATCH_COST:
+            raise BatchError(
+                "This is too much work at once: take fewer rows, titles or beams.",
+                "一度に頼める量を超えています。行、題の数、ビーム数のどれかを減らしてください。",
+            )
         with service.visit(session) as stop:
             yield from _file_written(service, Path(path), rows, settings, stop)
     except Exception as error:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from titlegen.settings import MAX_SYNOPSIS_CHARACTERS, GenerationSettings, SettingsError
+from titlegen.settings import MAX_SYNOPSIS_CHARACTERS, GenerationSettings, SettingsError, control
 
 PACKED = "z"  # holds the whole query, deflated: long synopses would make addresses that mail programs break
 MAX_PLAIN = 1500  # characters of query
@@ -25,15 +25,22 @@ class Link:
     revision: str = ""
 
 
-def changed(settings: GenerationSettings) -> dict[str, Any]:
-    """Return the settings that differ from the defaults."""
+def telling(settings: GenerationSettings) -> dict[str, Any]:
+    """Return the settings that make the titles what they are: those that apply, and those that differ from the defaults.
+
+    Defaults that apply are named too, because a later version of the page or of a model's code may have others.
+    """
     defaults = GenerationSettings().to_dict()
-    return {name: value for name, value in settings.to_dict().items() if value != defaults[name]}
+    return {
+        name: value
+        for name, value in settings.to_dict().items()
+        if value != defaults[name] or (value != "" and settings.method in control(name).methods)
+    }
 
 
 def permalink(link: Link) -> str:
     """Return the query string, with its question mark, that reproduces a result."""
-    values = {"synopsis": link.synopsis} | changed(link.settings) | {"model": link.model, "revision": link.revision}
+    values = {"synopsis": link.synopsis} | telling(link.settings) | {"model": link.model, "revision": link.revision}
     query = urlencode({name: value for name, value in values.items() if value != ""})
     if len(query) > MAX_PLAIN:
         query = urlencode({PACKED: base64.urlsafe_b64encode(zlib.compress(query.encode(), 9)).decode().rstrip("=")})
@@ -88,8 +95,8 @@ def _value(text: str, default: Any) -> Any:
 
 def as_python(link: Link, model: str) -> str:
     """Return the call as code for people who have only transformers."""
-    arguments = "".join(f", {name}={value!r}" for name, value in _call_values(link.settings).items())
-    where = f"{model!r}, revision={link.revision!r}" if link.revision else repr(model)
+    arguments = "".join(f", {name}={value!r}" for name, value in telling(link.settings).items())
+    where = f"{model!r}, revision={link.revision!r}" if is_commit(link.revision) else repr(model)
     return (
         "from transformers import pipeline\n\n"
         f"pipe = pipeline(model={where}, trust_remote_code=True)\n"
@@ -97,8 +104,9 @@ def as_python(link: Link, model: str) -> str:
     )
 
 
-def _call_values(settings: GenerationSettings) -> dict[str, Any]:
-    return {"num_titles": settings.num_titles} | changed(settings)  # the pipeline's own default is one title
+def is_commit(revision: str) -> bool:
+    """Whether a revision is a commit on the Hub (and not the fingerprint of a folder)."""
+    return len(revision) == 40
 
 
 def as_curl(link: Link, names: list[str], base: str = "{base}") -> str:

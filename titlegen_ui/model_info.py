@@ -3,6 +3,7 @@
 import hashlib
 import html
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from titlegen.novelty import KnownTitles, known_titles
 
 from .cards import note
+from .links import is_commit
 from .texts import both
 
 SHOWN_METRICS = {
@@ -49,8 +51,8 @@ def model_info(pipe: Any, model: str | Path, revision: str | None = None) -> Mod
 
 
 def _public_name(folder: Path) -> str:
-    """Return a folder's name without where it lies on this machine."""
-    return "/".join(folder.resolve().parts[-2:])
+    """Return a folder's name without where it lies on this machine; the dot keeps it from being taken for a Hub id."""
+    return "./" + "/".join(folder.resolve().parts[-2:])
 
 
 def _fingerprint(folder: Path) -> str:
@@ -90,7 +92,7 @@ def model_html(info: ModelInfo) -> str:
 
 def four_lines(info: ModelInfo) -> str:
     """Return how to load the model elsewhere."""
-    revision = f", revision={info.revision!r}" if len(info.revision) == 40 else ""
+    revision = f", revision={info.revision!r}" if is_commit(info.revision) else ""
     return (
         "from transformers import pipeline\n\n"
         f"pipe = pipeline(model={info.name!r}{revision}, trust_remote_code=True)\n"
@@ -106,10 +108,21 @@ def _facts(info: ModelInfo) -> str:
         "model.parameters": f"{info.parameters:,}",
         "model.reads": both("model.tokens", n=info.max_source_tokens),
         "model.trained": f"{info.metrics['train_pairs']:,}" if "train_pairs" in info.metrics else "",
+        "model.links": _links(info),
         "model.known": f"{len(info.known):,}" if info.known else "",
     }
     cells = "".join(f"<dt>{both(key)}</dt><dd>{value}</dd>" for key, value in rows.items() if value)
     return f"<dl>{cells}</dl>"
+
+
+def _links(info: ModelInfo) -> str:
+    """The model's own page, and this project's pages where the Hub serves this one."""
+    pages = {"model.page": f"https://huggingface.co/{info.name}"} if not info.name.startswith("./") else {}
+    if space := os.environ.get("SPACE_ID"):  # set by Hugging Face
+        pages["model.source"] = f"https://huggingface.co/spaces/{space}/tree/main"
+    pages["model.site"] = "https://syosetu.com/"
+    links = (f'<a href="{html.escape(to)}" rel="noopener" target="_blank">{both(key)}</a>' for key, to in pages.items())
+    return " ・ ".join(links)
 
 
 def _metrics(test: dict[str, Any]) -> str:

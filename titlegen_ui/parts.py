@@ -3,7 +3,7 @@
 The snippets call functions of `assets/page.js` (`window.titlegen`), where the reasons for each stand.
 """
 
-from titlegen.settings import MAX_SYNOPSIS_CHARACTERS
+from titlegen.settings import MAX_SYNOPSIS_CHARACTERS, control
 
 from .texts import NAME, both
 
@@ -41,17 +41,19 @@ _WORDS = "".join(
     f'<span data-key="{key}">{both(text)}</span>'
     for key, text in {
         "remove": "shelf.remove", "open": "shelf.open", "copy": "copy", "copied": "copied",
-        "lost": "lost", "queue_full": "queue_full",
+        "lost": "lost", "failed": "failed", "queue_full": "queue_full", "file_large": "file_large", "file_kind": "file_kind",
     }.items()
 )  # fmt: skip
 HERO = (
     '<header class="hero"><div class="seal" aria-hidden="true"><span>題</span><span>名</span></div>'
     f'<div><h1 lang="ja">{NAME}</h1><p>{both("tagline")}</p></div></header>'
-    f'<div id="words" hidden>{_WORDS}</div><p id="lost" class="note error" role="alert" hidden>{both("lost")}</p>'
+    f'<div id="words" hidden>{_WORDS}</div><p id="lost" class="note error" role="alert" hidden></p>'
+    f'<p id="waiting" class="note" role="status" hidden>{both("waiting")} <b></b></p>'
 )
 EMPTY = f'<div class="empty"><div class="open-book" aria-hidden="true"></div><p>{both("results.empty")}</p></div>'
 COUNTER = (
-    f'<p class="counter" data-limit="{MAX_SYNOPSIS_CHARACTERS}"><span class="count">0</span> / '
+    f'<p class="counter" data-limit="{MAX_SYNOPSIS_CHARACTERS}"'
+    f' data-beginning="{control("prefix").max_characters}"><span class="count">0</span> / '
     f'{MAX_SYNOPSIS_CHARACTERS:,} <span class="over" role="alert" hidden>{both("too_long")}</span></p>'
 )
 SHELF = (
@@ -70,6 +72,6 @@ def about_batch(limit: int) -> str:
 
 
 ON_RESULTS = "titlegen.watchResults(element, trigger, watch)"
-RESTORE = "(mode, synopsis) => titlegen.restore(mode, synopsis)"
+RESTORE = "(mode, synopsis, beginning) => titlegen.restore(mode, synopsis, beginning)"
 AFTER_OPENING = "() => titlegen.afterOpening()"
 AS_MANY_BEAMS = "(titles, beams) => Math.max(titles, beams)"  # beam search returns at most one title for each beam

@@ -36,4 +36,12 @@ class Guard:
                 message = message | {"headers": [*message.get("headers", []), *HEADERS]}
             await send(message)
 
-        await self.app(scope, receive, send_with_headers)
+        read = 0
+
+        async def receive_at_most() -> Message:  # a body may come in pieces, without a length
+            nonlocal read
+            message = await receive()
+            read += len(message.get("body", b""))
+            return {"type": "http.disconnect"} if read > MAX_BODY else message
+
+        await self.app(scope, receive_at_most, send_with_headers)

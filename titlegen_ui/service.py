@@ -63,12 +63,19 @@ class TitleService:
     def _load(self) -> None:
         try:
             self._pipe = self._loader()
-            self.info = self._describe(self._pipe) if self._describe else None
+            self.info = self._described()
         except Exception as error:  # whatever it is, visitors get a sentence and the log gets the rest
             self._error = error
             log.error("The model could not be loaded: %s", error)
         finally:
             self._loaded.set()
+
+    def _described(self) -> Any:
+        try:
+            return self._describe(self._pipe) if self._describe else None
+        except Exception as error:  # a damaged file beside a sound model costs the Model tab, not the titles
+            log.error("What lies beside the model could not be read: %s", error)
+            return None
 
     @property
     def state(self) -> str:

@@ -11,6 +11,8 @@ from .texts import t
 MODEL = {"concurrency_id": "model", "concurrency_limit": 1}  # one at a time: two would halve both, and share a seed
 PRIVATE = {"api_visibility": "private"}
 AT_ONCE = {"queue": False, "show_progress": "hidden"} | PRIVATE
+# A run that the server could not finish left its stop button in the place of its write button.
+BUTTONS_BACK = "() => [{__type__: 'update', visible: true}, {__type__: 'update', visible: false}]"
 
 
 def on_stop(service: TitleService) -> Any:
@@ -33,7 +35,7 @@ def compare_tab(service: TitleService, inputs: list[Any]) -> None:
         for html, running in handlers.compare(service, request.session_hash, *values):
             yield html, gr.update(visible=not running), gr.update(visible=running)
 
-    button.click(
+    run = button.click(
         on_compare,
         inputs,
         [columns, button, stop],
@@ -42,6 +44,7 @@ def compare_tab(service: TitleService, inputs: list[Any]) -> None:
         **MODEL,
         **PRIVATE,
     )
+    run.failure(None, None, [button, stop], js=BUTTONS_BACK)
     stop.click(on_stop(service), **AT_ONCE)
 
 
@@ -64,7 +67,8 @@ def batch_tab(service: TitleService, inputs: list[Any]) -> None:
             )
 
     outputs = [status, result, button, stop]
-    button.click(
+    run = button.click(
         on_batch, [file, *inputs[2:]], outputs, show_progress="minimal", show_progress_on=status, **MODEL, **PRIVATE
     )
+    run.failure(None, None, [button, stop], js=BUTTONS_BACK)
     stop.click(on_stop(service), **AT_ONCE)

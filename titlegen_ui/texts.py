@@ -35,7 +35,6 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "stop": ("ここで止める", "Stop here"),
     "preset": ("気分", "Mood"),
     "details": ("詳しい設定", "All settings"),
-    "refine": ("書き出し・使わない言葉", "Beginning and forbidden words"),
     "dice": ("さいころを振る", "Roll the dice"),
     "reset": ("初期値に戻す", "Back to defaults"),
     "examples": ("例からはじめる", "Start from an example"),
@@ -54,8 +53,8 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "writing": ("書いています…", "Writing…"),
     "reading": ("あらすじを読んでいます…", "Reading the synopsis…"),
     "waiting": (
-        "前の人のタイトルを書いています。順番が来るまでお待ちください。",
-        "Another visitor's titles are being written; yours are next.",
+        "ほかの人のタイトルを書いています。順番が来るまでお待ちください。",
+        "Other visitors' titles are being written; yours come in turn.",
     ),
     "searching": ("候補を並べて探しています…", "Searching among candidates…"),
     "stopped": ("止めました。書きかけは「…」で終わっています。", "Stopped. Unfinished titles end with “…”."),
@@ -133,6 +132,10 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "model.parameters": ("パラメータ数", "Parameters"),
     "model.reads": ("読む長さ", "Reads"),
     "model.tokens": ("先頭{n}トークンまで", "the first {n} tokens"),
+    "model.links": ("リンク", "Links"),
+    "model.page": ("モデルのページ", "The model's page"),
+    "model.source": ("この画面のソース", "Source of this page"),
+    "model.site": ("小説家になろう", "小説家になろう"),
     "model.known": ("照らし合わせる題", "Titles compared with"),
     "model.trained": ("学習した組", "Training pairs"),
     "model.metrics": ("成績（テスト用の組で）", "Scores on held-out pairs"),
@@ -157,6 +160,14 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "lost": (
         "サーバーとのつながりが切れました。入力は残っています。少し待って、もう一度押してください。",
         "The connection to the server was lost. Your text is safe: wait a moment and press the button again.",
+    ),
+    "file_large": (
+        "ファイルが大きすぎます。分けてください。",
+        "This file is too large: split it.",
+    ),
+    "file_kind": (
+        "読めない種類のファイルです。CSV か JSON Lines（.jsonl）にしてください。",
+        "This is not a kind of file that can be read: give CSV or JSON Lines (.jsonl).",
     ),
     "queue_full": (
         "ただいま混み合っています。一分ほど待って、もう一度押してください。",

@@ -20,16 +20,14 @@ if __package__ in (None, ""):
 
 from training.cleaning_rules import RulesError
 from training.data import DataError
-from training.dataset import BuildSettings, build
+from training.dataset import BuildSettings, build, claim_build
 from training.dataset_publish import check_target, publish
 from training.decide import BuildError
-from training.files import claim_folder
 from training.narou_api import ApiError
+from training.publish_checks import check_licence
 from training.shards import StoreError
-from training.trees import PublishError
-from training.works import Source
-
-REMOVAL_LIST = Path("data/removal_list.txt")
+from training.trees import PublishError, is_local
+from training.works import REMOVAL_LIST, Source, removal_list
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -47,7 +45,9 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--test_share", type=float, default=0.05, help="of the works, the newest; see --test_since")
     parser.add_argument("--test_since", help="first day of the test part (2024-12-01); default: chosen once, then kept")
     parser.add_argument("--workers", type=int, default=0, help="processes (default: one for each core)")
-    parser.add_argument("--removal_list", type=Path, help=f"works to leave out (default: {REMOVAL_LIST} if it exists)")
+    parser.add_argument(
+        "--removal_list", type=Path, help=f"works to leave out (default: data/{REMOVAL_LIST.name}, if it exists)"
+    )
     parser.add_argument("--push_to_hub", metavar="NAME", help="user/name on the Hub, or ./folder")
     parser.add_argument("--publish", choices=["ids", "text"], default="ids", help="what --push_to_hub hands on")
     parser.add_argument("--license", default="other", help="the Hub's id of the licence of what is pushed")
@@ -69,15 +69,6 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     return arguments
 
 
-def removal_list(path: Path | None) -> Path | None:
-    """Return the list to use: the one that was named, or the project's own."""
-    if path is None and REMOVAL_LIST.exists():
-        return REMOVAL_LIST
-    if path is not None and not path.exists():
-        raise BuildError(f"{path}: there is no such removal list.")
-    return path
-
-
 def main(argv: list[str] | None = None) -> None:
     """Build, and publish if asked to."""
     argv = sys.argv[1:] if argv is None else argv
@@ -88,7 +79,12 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parse_arguments(argv)
     if arguments.push_to_hub:
         check_target(arguments.push_to_hub)  # before an hour of work
-    claim_folder(arguments.out, "build.json")
+        check_licence(arguments.license)
+        if is_local(arguments.push_to_hub) and Path(arguments.push_to_hub).resolve() == arguments.out.resolve():
+            raise PublishError(
+                f"{arguments.push_to_hub} is the build's own folder: give another one for its publication."
+            )
+    claim_build(arguments.out)
     settings = BuildSettings(
         source=Source(arguments.input, arguments.title_column, arguments.synopsis_column),
         rules_files=tuple(arguments.rules),

@@ -193,6 +193,8 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--attempts", type=int, default=8, help="how often one request is made before giving up")
     parser.add_argument("--endpoint", default=ENDPOINT, help="address of the API")
     arguments = parser.parse_args(argv)
+    if arguments.since > datetime.now(JST).date():
+        parser.error(f"--since {arguments.since} is still to come: nothing was updated then")
     if arguments.since > arguments.until:
         parser.error(f"--since {arguments.since} is after --until {arguments.until}: exchange them")
     return arguments

@@ -84,7 +84,8 @@ def _read_file(path: Path) -> Dataset:
         raise DataError(f"{path} is not a kind of file this reads: give {', '.join(SUFFIXES)}.")
     if path.suffix == ".parquet":
         return Dataset.from_parquet(str(path))
-    columns = tuple(next(_rows(path), {}))  # a list would be taken for shards
+    # Of all rows, so that no column hides behind a first row without it; a list would be taken for shards.
+    columns = tuple(dict.fromkeys(name for row in _rows(path) for name in row))
     if not columns:
         raise DataError(f"{path} has no pairs in it.")
     # The content names the cache, so an edited file is read again and an unchanged one is not.
@@ -98,7 +99,14 @@ def _read_file(path: Path) -> Dataset:
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    return _read_csv(path) if _kind(path) == ".csv" else read_json_lines(path)
+    try:
+        yield from _read_csv(path) if _kind(path) == ".csv" else read_json_lines(path)
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path} is not UTF-8 (byte {error.start:,}): save it as UTF-8, from Excel as 'CSV UTF-8'."
+        ) from error
+    except csv.Error as error:
+        raise DataError(f"{path} is not CSV: {error}.") from error
 
 
 def _table(path: Path, columns: tuple[str, ...]) -> Iterator[dict[str, str | None]]:

@@ -6,7 +6,9 @@ an overview works on hashes, about 230 bytes a row.
 
 import hashlib
 import json
+import re
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -26,11 +28,12 @@ from training.cleaning_rules import RULES_FILE
 from training.collect import JST
 from training.decide import DROPPED, BuildError, Overview, decide
 from training.dedup import SIGNATURE
-from training.files import write_json, write_text
+from training.files import claim_folder, write_json, write_text
 from training.split import SPLITS, SplitPlan, first_second
 from training.works import COLUMNS, Source, features, removed_works
 
 VERSION = 1
+OURS = re.compile(r"data/[^/]+\.parquet|README\.md|build\.json|cleaning\.(json|md)|[^/]+\.png")  # what a build writes
 ROWS_A_SHARD = 200_000  # about 100 MB
 CHUNK = 5_000
 KEPT, SIGNATURES = "kept.parquet", "signatures.bin"  # for the time of the build only
@@ -177,6 +180,24 @@ class _ShardWriter:
             self.writer = None
 
 
+def claim_build(out: Path) -> None:
+    """Refuse a folder that a build would not only replace by a newer one of the same kind.
+
+    Raises:
+        BuildError: it holds files that no build wrote, or the build of another version.
+    """
+    claim_folder(out, "build.json")
+    if not out.exists():
+        return
+    names = [path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()]
+    if foreign := sorted(name for name in names if not OURS.fullmatch(name)):
+        raise BuildError(
+            f"{out} holds {foreign[0]}, which no build wrote and the new one would delete: move it, or give another --out."
+        )
+    if names and (version := json.loads((out / "build.json").read_text(encoding="utf-8")).get("version")) != VERSION:
+        raise BuildError(f"{out} holds a build of version {version}, this is version {VERSION}: give another --out.")
+
+
 def finish(work: Path, out: Path, facts: dict[str, Any], report: CleaningReport) -> None:
     """Write what goes with the shards, and put the folder in the place of an earlier build."""
     report.write(work)
@@ -184,12 +205,10 @@ def finish(work: Path, out: Path, facts: dict[str, Any], report: CleaningReport)
     write_text(work / "README.md", _local_card(facts))
     for name in (KEPT, SIGNATURES):
         (work / name).unlink()
-    old = out.with_name(out.name + ".old")
-    shutil.rmtree(old, ignore_errors=True)
-    if out.exists():
-        out.rename(old)
-    work.rename(out)
-    shutil.rmtree(old, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as aside:
+        if out.exists():
+            out.rename(Path(aside) / out.name)
+        work.rename(out)
 
 
 def facts_of(

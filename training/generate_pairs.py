@@ -32,6 +32,7 @@ TITLE_CLASSES = ((6, 0.08), (15, 0.25), (30, 0.35), (50, 0.22), (100, 0.10))
 ASIDES = (0, 0, 1, 1, 1, 2, 2)  # how many asides a synopsis gets, by equal chance
 SECOND_WORDING_SHARE = 0.5  # optional parts hold independent remarks: often show two
 SUBTITLE_SHARE = 0.65
+SAID_TWICE = 5  # a subtitle does not repeat so many characters of its title
 REPEATED_TITLES = 0.03  # at most this share of titles was given out before
 GIVE_UP_AFTER = 3000  # attempts in a row without a new pair
 
@@ -73,6 +74,8 @@ def add_subtitle(titles: list[str], rng: random.Random) -> None:
     subs = [t for t in titles if 14 <= len(t) <= 70 and not re.search(r"[～―]", t)]
     if mains and subs and rng.random() < SUBTITLE_SHARE:
         main, sub = pick(rng, mains), pick(rng, subs)
+        if any(main[i : i + SAID_TWICE] in sub for i in range(len(main) - SAID_TWICE + 1)):
+            return
         titles.append(pick(rng, [f"{main}～{sub}～", f"{main} ～{sub}～"]))
 
 

@@ -162,7 +162,13 @@ class Sender:
 
     def _head(self, destination: Destination) -> str:
         look_up = {"revision": destination.revision, "let_through": _is_missing_branch}
-        return self.call(destination.name, self.api.repo_info, **destination.key, **look_up).sha
+        info = self.call(destination.name, self.api.repo_info, **destination.key, **look_up)
+        if destination.private and info.private is False:  # creating it again does not make it private
+            raise PublishError(
+                f"{destination.name} is public already: nothing was sent; add --public if everybody may read this, or "
+                "choose another name."
+            )
+        return info.sha
 
     def _files(self, destination: Destination, revision: str) -> dict[str, RepoFile]:
         def listed() -> dict[str, RepoFile]:
@@ -174,7 +180,12 @@ class Sender:
     def _commit(self, delivery: Delivery, message: str) -> str:
         """Return the commit that holds the tree."""
         destination = delivery.destination
-        self._set_variables(destination)
+        head = self._new_head(delivery, message)
+        self._set_variables(destination)  # afterwards: a Space is restarted with its new files
+        return head
+
+    def _new_head(self, delivery: Delivery, message: str) -> str:
+        destination = delivery.destination
         if not delivery.changed and not delivery.stale:
             return delivery.head
         try:

@@ -86,6 +86,7 @@ class Budget:
         if self.now() - self.used["since"] >= DAY:
             self.used = {"since": self.now(), "requests": 0, "bytes": 0, "last": self.used["last"]}
         if self.used["requests"] >= self.max_requests or self.used["bytes"] >= self.max_bytes:
+            self.save()  # with the last answer's bytes: a new start must not ask once more
             raise ComeBackLater(
                 f"The day's budget is used up ({self.used['requests']:,.0f} requests, {self.used['bytes'] / 1e6:,.1f} MB). "
                 f"Start the same command again after {local_time(self.used['since'] + DAY)}."

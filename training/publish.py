@@ -61,13 +61,18 @@ class Publication:
                     "Under which licence may the pairs be shared? Give --dataset_license, such as cc0-1.0."
                 )
             check_licence(self.dataset_license)
-        if self.model and is_local(self.repo) and Path(self.repo).resolve() == Path(self.model).resolve():
-            raise PublishError(f"{self.repo} is the model's own folder: give another one for its publication.")
+        for kind, source, target in (("model", self.model, self.repo), ("pairs", self.dataset, self.pairs_repo)):
+            if source and is_local(target) and Path(target).resolve() == Path(source).resolve():
+                raise PublishError(f"{target} is the own folder of the {kind}: give another one for the publication.")
+        if self.space and not is_local(self.space) and is_local(self.repo):
+            raise PublishError(
+                f"A Space on the Hub cannot load the folder {self.repo}: publish the model as user/name."
+            )
 
     @property
     def pairs_repo(self) -> str:
         """Where the pairs go: beside the model unless told."""
-        return self.dataset_repo or f"{self.repo}-pairs"
+        return self.dataset_repo or f"{self.repo.rstrip('/')}-pairs"
 
     @property
     def targets(self) -> list[str]:
@@ -128,8 +133,9 @@ def pack(publication: Publication, work: Path) -> list[Parcel]:
         parcels.append(Parcel("dataset", publication.pairs_repo, tree))
     if publication.model:
         tree = staging.model_tree(
-            Path(publication.model), public_id(publication.repo), publication.license, dataset_ids
-        )
+            Path(publication.model), public_id(publication.repo), publication.license, dataset_ids,
+            publication.rights_cleared,
+        )  # fmt: skip
         parcels.append(Parcel("model", publication.repo, tree))
     if publication.space:
         tree = staging.space_tree(ROOT, public_id(publication.repo), dataset_ids, publication.license)

@@ -16,15 +16,22 @@ import numpy as np
 from datasets import load_dataset
 from tqdm.auto import tqdm
 
-from training.build_dataset import removal_list
 from training.data import DataError
-from training.dataset import KEPT, BuildSettings, chunks, clean_to_parquet, facts_of, finish, write_splits
+from training.dataset import (
+    KEPT,
+    BuildSettings,
+    chunks,
+    claim_build,
+    clean_to_parquet,
+    facts_of,
+    finish,
+    write_splits,
+)
 from training.dataset_publish import checksum
-from training.files import claim_folder
 from training.narou_api import ENDPOINT, MIN_PACE, Budget, NarouClient
 from training.shards import RawStore
 from training.split import SPLITS
-from training.works import Source, removed_works
+from training.works import Source, removal_list, removed_works
 
 NCODES_A_REQUEST = 200  # 1,800 characters of address
 CHANGED, OTHERS, OLDER = -1, -2, -3
@@ -64,7 +71,8 @@ def read_ids(source: str) -> dict[str, tuple[int, str]]:
 def rebuild(arguments: argparse.Namespace) -> dict[str, Any]:
     """Fetch, clean, compare, write; return the facts."""
     ids = read_ids(arguments.ids)
-    removed = removed_works(removal_list(arguments.removal_list))
+    listed = removal_list(arguments.removal_list)
+    removed = removed_works(listed)
     raw = Path(arguments.input or arguments.out.with_name(arguments.out.name + ".raw"))
     if not arguments.input:
         with (
@@ -76,7 +84,7 @@ def rebuild(arguments: argparse.Namespace) -> dict[str, Any]:
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     try:
-        settings = BuildSettings(Source(str(raw)), tuple(arguments.rules), removal_list=arguments.removal_list)
+        settings = BuildSettings(Source(str(raw)), tuple(arguments.rules), removal_list=listed)
         _, report, declared = clean_to_parquet(settings, work)
         codes, found = _codes(work / KEPT, ids, arguments.accept_changed)
         counts = write_splits(work, declared, codes, DROPPED, report)
@@ -122,7 +130,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--pace", type=float, default=MIN_PACE, help="seconds between requests, at least 1")
     parser.add_argument("--endpoint", default=ENDPOINT, help="address of the API")
     arguments = parser.parse_args(argv)
-    claim_folder(arguments.out, "build.json")
+    claim_build(arguments.out)
     facts = rebuild(arguments)
     same = sum(facts["counts"].values())
     print(f"{same:,} of {facts['wanted']:,} works rebuilt in {arguments.out}.")

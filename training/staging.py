@@ -11,6 +11,7 @@ from datasets import DatasetDict
 from huggingface_hub import RepoCard
 from transformers.dynamic_module_utils import get_relative_import_files
 
+from titlegen.novelty import FILE_NAME as KNOWN_TITLES
 from training import cards, dataset_publish
 from training.data import DataError, load_pairs, with_all_splits
 from training.publish_checks import try_model, unsourced_numbers
@@ -20,11 +21,10 @@ MODEL_FILES = (
     "config.json", "generation_config.json", "*.safetensors", "model.safetensors.index.json", "tokenizer_config.json",
     "tokenizer.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt", "vocab.json", "merges.txt",
     "spiece.model", "sentencepiece.bpe.model", "recipe.yaml", "metrics.json",
-    "known_titles.txt.xz",  # what the page's novelty mark reads
 )  # fmt: skip
 # What publishing owns in a repository (see `trees.differences`); pickles that a Trainer once pushed go as well.
 OWNED = {
-    "model": (*MODEL_FILES, "loss.png", "trainer_state.json", "pytorch_model*.bin", "training_args.bin"),
+    "model": (*MODEL_FILES, KNOWN_TITLES, "loss.png", "trainer_state.json", "pytorch_model*.bin", "training_args.bin"),
     "dataset": dataset_publish.OWNED,
     "space": ("app.py", "titlegen/*", "titlegen_ui/*"),
 }
@@ -34,13 +34,18 @@ BYTES_A_SHARD = 400_000_000
 OTHERS_WORKS = "ncode"  # the column that tells works of 小説家になろう, whose texts belong to their authors
 
 
-def model_tree(folder: Path, repo_id: str, licence: str, datasets: list[str]) -> Tree:
+def model_tree(folder: Path, repo_id: str, licence: str, datasets: list[str], rights_cleared: bool = False) -> Tree:
     """Return a model repository: weights, tokenizer, pipeline, recipe, metrics, log and a card made from them.
+
+    The training titles, which the page's novelty mark reads, belong to their authors: they go along only if
+    `rights_cleared`.
 
     Raises:
         PublishError: something is missing, does not load or does not fit.
     """
     tree = _model_files(folder)
+    if rights_cleared and (folder / KNOWN_TITLES).is_file():
+        tree[KNOWN_TITLES] = folder / KNOWN_TITLES
     facts = cards.read_run(folder)
     if facts.log:
         tree["trainer_state.json"] = _json({"log_history": facts.log})

@@ -64,7 +64,7 @@ def write_tree(tree: Tree, folder: Path, owned: tuple[str, ...] = ()) -> None:
     """Write the tree to a local folder: all of it beside the folder first, then into its place.
 
     Raises:
-        PublishError: the folder cannot be written.
+        PublishError: the folder cannot be written, or holds nothing but files of somebody else.
     """
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -77,11 +77,13 @@ def write_tree(tree: Tree, folder: Path, owned: tuple[str, ...] = ()) -> None:
             partial.rename(folder)
             return
         present = [file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()]
-        for path in stale(present, tree, owned):
-            (folder / path).unlink()
+        if present and not set(present) & (set(tree) - {"README.md"}):
+            raise PublishError(f"{folder} holds other files ({present[0]}): name a new or empty folder.")
         for path in tree:
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (partial / path).replace(folder / path)
+        for path in stale(present, tree, owned):
+            (folder / path).unlink()
     except OSError as error:
         raise PublishError(f"{folder} cannot be written: {error.strerror}.") from error
     finally:

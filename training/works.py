@@ -12,6 +12,7 @@ from training.collect import JST
 from training.data import SYNOPSIS_NAMES, DataError, stream_rows
 from training.shards import RawStore
 
+REMOVAL_LIST = Path(__file__).resolve().parents[1] / "data" / "removal_list.txt"
 COLUMNS = {  # name -> (type, name in the API, meaning)
     "ncode": ("string", "ncode", "the work's number; https://ncode.syosetu.com/NCODE/"),
     "userid": ("int64", "userid", "the author's number"),
@@ -69,7 +70,14 @@ class Source:
         synopsis = self._column(first, self.synopsis_column, SYNOPSIS_NAMES, "--synopsis_column")
         kept = [name for name in COLUMNS if name in first and name not in (title, synopsis, "title", "synopsis")]
         yield _bare(first, title, synopsis, kept)
-        yield from (_bare(row, title, synopsis, kept) for row in rows)
+        for number, row in enumerate(rows, 2):
+            # By these two a work is taken out again: none may come in unseen.
+            if late := next((n for n in ("ncode", "userid") if n not in kept and row.get(n)), None):
+                raise DataError(
+                    f"{self.name}, row {number} has the column {late!r}, the first row has not: "
+                    "give it to every row (null where it is not known)."
+                )
+            yield _bare(row, title, synopsis, kept)
 
     def _column(self, row: dict[str, Any], wanted: str | None, usual: tuple[str, ...], flag: str) -> str:
         name = wanted or next((name for name in usual if name in row), usual[0])
@@ -120,6 +128,19 @@ def published(row: dict[str, Any]) -> int | None:
         return int(datetime.fromisoformat(row.get("first_published") or "").replace(tzinfo=JST).timestamp())
     except ValueError:
         return None
+
+
+def removal_list(path: Path | None) -> Path | None:
+    """Return the list of works to leave out: the one that was named, or the project's own.
+
+    Raises:
+        DataError: it was named and is not there.
+    """
+    if path is None:
+        return REMOVAL_LIST if REMOVAL_LIST.exists() else None
+    if not path.exists():
+        raise DataError(f"{path}: there is no such removal list.")
+    return path
 
 
 def removed_works(path: Path | None) -> frozenset[str]:

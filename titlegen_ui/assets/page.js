@@ -96,7 +96,10 @@
   }
 
   function saveCsv() {
-    const cell = (value) => `"${String(value ?? "").replaceAll('"', '""')}"`;
+    const cell = (value) => {  // a spreadsheet would take these for a formula (OWASP, CSV injection)
+      const words = String(value ?? "");
+      return `"${(/^[=+\-@\t\r]/.test(words) ? "'" + words : words).replaceAll('"', '""')}"`;
+    };
     const rows = favourites().map((f) => [f.title, f.score, f.synopsis, f.date].map(cell).join(","));
     // The mark at the start lets spreadsheet programs see that this is UTF-8.
     const blob = new Blob(["\ufeff" + ["title,score,synopsis,date", ...rows].join("\r\n") + "\r\n"], { type: "text/csv" });
@@ -113,7 +116,8 @@
   }
 
   function continueTitle(title) {
-    const limit = 60;  // the beginning's limit in titlegen/settings.py; the server checks it again
+    one("#tabs button[role=tab]")?.click();  // where the titles will be
+    const limit = Number(one(".counter").dataset.beginning);
     fill("prefix", [...title.replace(/…$/, "")].slice(0, limit).join(""));
     setTimeout(() => one("#write")?.click(), 150);
     one("#inputs")?.scrollIntoView({ behavior: "smooth", block: "start" });
@@ -147,6 +151,7 @@
   function befriendToast(toast) {
     const words = toast.textContent;
     const key = /queue is full|currently busy/i.test(words) ? "queue_full"
+      : /exceed|too large/i.test(words) ? "file_large" : /invalid file type/i.test(words) ? "file_kind"
       : /connection|fetch|network|session|server response/i.test(words) ? "lost" : null;
     const body = one("[data-testid=toast-text]", toast);
     if (key && body && !toast.dataset.friendly) {
@@ -158,11 +163,27 @@
   // A server that goes away in the middle of a run leaves no message, only a mark on the results.
   async function sayIfLost() {
     const alive = await fetch(base(), { method: "HEAD", cache: "no-store" }).then(() => true, () => false);
-    one("#lost").hidden = alive;
+    if (one("[data-testid=toast-body]")) return;  // it has been said
+    one("#lost").replaceChildren(...text(alive ? "failed" : "lost").cloneNode(true).childNodes);
+    one("#lost").hidden = false;
+  }
+
+  // Gradio shows a place in the queue in English; ours says what is going on, in the visitor's language.
+  function showQueue() {
+    const trackers = [...document.querySelectorAll("[data-testid=status-tracker]")];
+    const place = trackers.map((tracker) => /queue: (\d+)\/(\d+)/.exec(tracker.textContent)).find(Boolean);
+    const waiting = one("#waiting");
+    if (!waiting || waiting.hidden === !place && (!place || one("b", waiting).textContent === `${place[1]} / ${place[2]}`)) return;
+    waiting.hidden = !place;
+    if (place) one("b", waiting).textContent = `${place[1]} / ${place[2]}`;
   }
 
   function beginRun() {
     one("#lost").hidden = true;
+    // The button gives way to the stop button: whoever pressed it by keyboard goes on from the titles.
+    const results = one("#results");
+    results.tabIndex = -1;
+    results.focus({ preventScroll: true });
     // On a phone the button goes to the top, so that the titles below it are in sight.
     if (matchMedia("(max-width: 640px)").matches) setTimeout(() => scrollTo({ top: one("#output").offsetTop - 80, behavior: "smooth" }), 50);
   }
@@ -180,6 +201,7 @@
 
   document.addEventListener("click", (event) => {
     if (event.target.closest?.("#write")) beginRun();
+    if (event.target.closest?.("#examples-synopsis, #examples-continue")) setTimeout(save, 400);
     const button = event.target.closest?.("[data-act]");
     if (button) actions[button.dataset.act]?.(button);
   });
@@ -190,18 +212,23 @@
     if (event.target.closest?.("#mode")) setTimeout(() => { setMode(); save(); });
   });
   new MutationObserver((changes) => {
+    showQueue();
     for (const { addedNodes } of changes) for (const node of addedNodes) {
       if (node.nodeType !== 1) continue;
       if (node.matches("[class*=toast]")) befriendToast(node);
       if (node.matches("[data-testid=status-tracker] .error")) sayIfLost();
       if (node.querySelector("[data-address]:empty")) fillAddresses();
       if (node.querySelector("#favourites")) showShelf();
+      if (node.querySelector(".reasons")) one("#why").scrollIntoView({ block: "nearest", behavior: "smooth" });
     }
-  }).observe(document.documentElement, { childList: true, subtree: true });
+  }).observe(document.documentElement, { childList: true, subtree: true, characterData: true });
 
   function save() {
     count();
-    store.write(localStorage, "input", { mode: one("#mode input:checked")?.value, synopsis: field("synopsis")?.value });
+    if (hasLink()) window.history.replaceState(null, "", location.pathname);  // what is typed now is more than the link
+    store.write(localStorage, "input", {
+      mode: one("#mode input:checked")?.value, synopsis: field("synopsis")?.value, beginning: field("prefix")?.value,
+    });
   }
 
   const hasLink = () => /[?&](synopsis|prefix|z)=/.test(location.search);
@@ -215,12 +242,12 @@
       });
       watch("value", () => { remember(element.querySelector("[data-run]")); markFavourites(element); fillAddresses(); });
     },
-    restore(mode, synopsis) {
-      const saved = store.read(localStorage, "input", {});
-      return hasLink() ? [mode, synopsis] : [saved.mode ?? mode, saved.synopsis ?? synopsis];
+    restore(mode, synopsis, beginning) {
+      const saved = hasLink() ? {} : store.read(localStorage, "input", {});
+      return [saved.mode ?? mode, saved.synopsis ?? synopsis, saved.beginning ?? beginning];
     },
     afterOpening() {
-      setTimeout(() => { setMode(); count(); showShelf(); fillAddresses(); if (hasLink()) one("#write")?.click(); }, 300);
+      setTimeout(() => { setMode(); count(); showShelf(); fillAddresses(); if (hasLink() && !one("#status .note.error")) one("#write")?.click(); }, 300);
     },
   };
 
