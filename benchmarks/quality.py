@@ -22,6 +22,7 @@ import fugashi
 from benchmarks.machine import facts, write_result
 from titlegen import GenerationSettings, load_pipeline
 from titlegen.constraints import open_brackets
+from titlegen.novelty import known_titles
 from titlegen.pipeline import TitleGenerationPipeline
 from titlegen.text import canonical
 from training.baselines import nearest_titles
@@ -77,21 +78,28 @@ def write(pipe: TitleGenerationPipeline, synopses: list[str], settings: Generati
     return [written[i] for i in range(len(synopses))]
 
 
-def measure(pipe: TitleGenerationPipeline, rows: list[dict[str, str]], known: list[dict[str, str]]) -> dict[str, Any]:
-    """Return everything the card says about quality."""
+def measure(
+    pipe: TitleGenerationPipeline, rows: list[dict[str, str]], known: list[dict[str, str]], learnt: list[str]
+) -> dict[str, Any]:
+    """Return everything the card says about quality.
+
+    Args:
+        known: the training pairs, among which the nearest neighbour is looked for.
+        learnt: every title that was trained on.
+    """
     synopses, references = [row["synopsis"] for row in rows], [row["title"] for row in rows]
-    known_titles = [row["title"] for row in known]
+    titles_of_known = [row["title"] for row in known]
     written = write(pipe, synopses, GenerationSettings())
     best = [titles[0] if titles else "" for titles in written]
     everything = [title for titles in written for title in titles][:1000]
-    neighbours = nearest_titles(synopses, [row["synopsis"] for row in known], known_titles)
+    neighbours = nearest_titles(synopses, [row["synopsis"] for row in known], titles_of_known)
     leads = [lead_sentence(synopsis) for synopsis in synopses]
     return {
         "pairs": len(rows),
-        "model": score(best, references, known_titles),
-        "lead_sentence": score(leads, references, known_titles),
-        "nearest_neighbour": score(neighbours, references, known_titles),
-        "real_titles": score(references, references, known_titles),
+        "model": score(best, references, learnt),
+        "lead_sentence": score(leads, references, titles_of_known),
+        "nearest_neighbour": score(neighbours, references, titles_of_known),
+        "real_titles": score(references, references, titles_of_known),
         "names": carried_over(synopses, references, best),
         "names_in_five": carried_over(synopses, references, ["\n".join(titles) for titles in written]),
         "broken_percent": round(100 * sum(map(is_broken, everything)) / len(everything), 2),
@@ -114,7 +122,9 @@ def main() -> None:
     rows = with_all_splits(pairs, 0.05, 0.05)[arguments.split] if arguments.split else pairs["train"]
     rows = rows.to_list()
     random.Random(0).shuffle(rows)
-    result = measure(load_pipeline(arguments.model), rows[: arguments.limit], known)
+    index = known_titles(arguments.model)
+    learnt = index.titles if index else [row["title"] for row in known]
+    result = measure(load_pipeline(arguments.model), rows[: arguments.limit], known, learnt)
     command = f"python benchmarks/quality.py --name {arguments.name}"
     write_result(arguments.name, result | {"split": arguments.split, "machine": facts(), "command": command})
 

@@ -21,26 +21,26 @@ from training.evaluation import score
 BEAM = [
     {"num_titles": 1} | values
     for values in (
-        *({"guidance": guidance} for guidance in (0.0, 0.3, 0.5, 0.8, 1.2)),
-        {"num_beams": 1},
-        {"num_beams": 8},
-        {"length_penalty": 0.5},
-        {"length_penalty": 1.5},
-        {"repetition_penalty": 1.2},
-        {"no_repeat_ngram_size": 2},
+        {"guidance": 0.0},
+        {"guidance": 0.3},
+        {"guidance": 0.5},
+        {"guidance": 1.0},
+        {"guidance": 0.3, "repetition_penalty": 1.3},
+        {"guidance": 0.0, "repetition_penalty": 1.3},
+        {"guidance": 0.3, "no_repeat_ngram_size": 2, "repetition_penalty": 1.2},
+        {"guidance": 0.3, "num_beams": 2},
+        {"guidance": 0.3, "length_penalty": 2.0, "repetition_penalty": 1.3},
     )
 ]
 SAMPLE = [
-    {"method": "sample", "num_titles": 1, "temperature": temperature, "top_p": top_p, "guidance": guidance}
-    for temperature, top_p, guidance in [
-        (0.7, 0.9, 0.5),
-        (0.9, 0.9, 0.0),
-        (0.9, 0.9, 0.5),
-        (1.0, 0.95, 0.5),
-        (1.0, 0.9, 1.0),
-    ]
+    {"method": "sample", "num_titles": 1, "repetition_penalty": 1.2} | values
+    for values in (
+        {"temperature": 0.6, "guidance": 0.3},
+        {"temperature": 0.9, "guidance": 0.3},
+        {"temperature": 0.8, "top_p": 0.8, "guidance": 0.6},
+    )
 ]
-DIVERSE = [{"method": "diverse", "num_titles": 5, "temperature": temperature} for temperature in (0.7, 0.9, 1.1)]
+DIVERSE = [{"method": "diverse", "temperature": 0.8, "repetition_penalty": 1.2, "guidance": g} for g in (0.0, 0.4)]
 
 
 def main() -> None:

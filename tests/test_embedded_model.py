@@ -10,8 +10,9 @@ from titlegen import GenerationSettings, load_pipeline
 from titlegen.constraints import open_brackets
 from titlegen.novelty import known_titles
 from titlegen.settings import LENGTHS
+from titlegen.text import canonical
 from titlegen_ui.parts import BEGINNINGS, SYNOPSES
-from training.data import load_pairs, with_all_splits
+from training.data import load_pairs, read_json_lines, with_all_splits
 
 DEMO = ROOT / "models" / "demo"
 MEGABYTE = 10**6
@@ -40,20 +41,22 @@ def test_it_carries_the_code_that_serves_it():
 def test_it_says_where_it_comes_from():
     assert {"metrics.json", "recipe.yaml", "trainer_state.json"} <= {path.name for path in DEMO.iterdir()}
     test = json.loads((DEMO / "metrics.json").read_text("utf-8"))["test"]
-    assert test["pairs"] > 0 and test["copies"] <= 1
+    assert test["pairs"] > 0 and test["model"]["copies"] <= 1
 
 
 def test_it_knows_no_held_out_title():
     splits = with_all_splits(load_pairs(str(ROOT / "data" / "original" / "pairs.jsonl")), 0.05, 0.05)
+    others = read_json_lines(ROOT / "data" / "original" / "other_titles.jsonl")
+    learnt = {*splits["train"]["title"], *(title for row in others for title in row["others"])}
     known = set(known_titles(DEMO).titles)
-    assert known == set(splits["train"]["title"]) and not known & set(splits["test"]["title"])
+    assert known == {canonical(title) for title in learnt} and not known & {*splits["test"]["title"], *splits["validation"]["title"]}
 
 
 @pytest.mark.parametrize("method", ["beam", "sample", "diverse"])
 def test_every_example_of_the_page_gets_five_whole_titles(demo, method):
     for (synopsis,) in SYNOPSES:
         titles = [t["generated_text"] for t in demo(synopsis, settings=GenerationSettings(method=method))]
-        assert len(set(titles)) == 5
+        assert len(set(titles)) == len(titles) >= 4  # a title that is drawn twice is shown once
         assert all(LENGTHS["any"][1] >= len(title) >= 2 and open_brackets(title) == [] for title in titles)
 
 

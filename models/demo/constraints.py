@@ -6,6 +6,7 @@ and a length is a length in characters, as people count titles.
 This module travels with a published model.
 """
 
+import unicodedata
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -70,11 +71,12 @@ class TitleConstraints(LogitsProcessor):
         self.never[end_id] = False
         self.spaces = [i for i, s in enumerate(surfaces) if s == " "]
         self.bracket_ids = [i for i, s in enumerate(surfaces) if any(c in BRACKETS or c in CLOSERS for c in s)]
+        folded = [_folded(s) for s in surfaces]
         self.completions = [
             (word[:k], torch.tensor(ids))
-            for word in forbidden
+            for word in map(_folded, forbidden)
             for k in range(len(word))
-            if (ids := [i for i, s in enumerate(surfaces) if _completes(s, word, k)])
+            if (ids := [i for i, s in enumerate(folded) if _completes(s, word, k)])
         ]
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
@@ -95,13 +97,19 @@ class TitleConstraints(LogitsProcessor):
             )
         if not text or text[-1] == " ":
             banned[self.spaces] = True
+        folded = _folded(text) if self.completions else ""
         for beginning, ids in self.completions:
-            if text.endswith(beginning):
+            if folded.endswith(beginning):
                 banned[ids] = True
         banned[self.end_id] = bool(stack) or len(text.rstrip()) < self.shortest
         if banned.all():  # no way on: a short title is better than none
             banned[self.end_id] = False
         return banned
+
+
+def _folded(text: str) -> str:
+    """Return `text` for comparing words: a full-width sign is the same as its half-width one."""
+    return unicodedata.normalize("NFKC", text)
 
 
 def _completes(surface: str, word: str, written: int) -> bool:

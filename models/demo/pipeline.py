@@ -16,9 +16,10 @@ import torch
 from transformers import LogitsProcessorList, Pipeline, StoppingCriteriaList
 
 from .constraints import TitleConstraints, Watcher
+from .guidance import SourceGuidance, guided
 from .selection import pick_varied, unique
 from .settings import GenerationSettings, SettingsError, check_synopsis
-from .text import codec_for
+from .text import canonical, codec_for
 
 _GENERATE_NAMES = {"num_return_sequences": "num_titles"}  # generate()'s word -> the setting's name
 
@@ -30,8 +31,8 @@ class TitleGenerationPipeline(Pipeline):
     ``num_return_sequences`` (default 1) and ``do_sample`` are understood as well.
 
     Returns, for each synopsis, a list of ``{"generated_text": str, "score": float}``, best first. The score is the
-    geometric mean of the title's token probabilities (0 to 1) under the model itself, whatever the method, so scores
-    of different methods and lengths can be compared. ``return_tokens=True`` adds ``"tokens"``, a list of
+    geometric mean of the title's token probabilities (0 to 1) under the model with the same ``guidance``, whatever the
+    method, so scores of different methods and lengths can be compared. ``return_tokens=True`` adds ``"tokens"``, a list of
     ``{"text", "probability"}``. ``on_step`` gets the unfinished titles after each step and may return True to stop.
 
     With sampling, the same seed gives the same titles for the same call. In a batch the inputs share one random
@@ -61,6 +62,7 @@ class TitleGenerationPipeline(Pipeline):
         if settings is not None and controls:
             raise SettingsError(f"Give either settings or single controls, not both: {', '.join(controls)}.")
         settings = settings or settings_from(controls)
+        settings = settings.replace(prefix=canonical(settings.prefix))  # what is written is what comes back
         shared = {"settings": settings}
         return shared, shared | {"on_step": on_step}, shared | {"return_tokens": return_tokens}
 
@@ -84,18 +86,19 @@ class TitleGenerationPipeline(Pipeline):
         batch = inputs["input_ids"].shape[0]
         encoded = self.model.get_encoder()(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"])
         hidden = encoded.last_hidden_state
+        guidance = self._guidance(settings)
         with torch.random.fork_rng(devices=_cuda_devices(hidden)):
             torch.manual_seed(settings.seed)
             sequences = self.model.generate(
                 encoder_outputs=encoded,
                 attention_mask=inputs["attention_mask"],
                 decoder_input_ids=prompt.repeat(batch, 1),
-                logits_processor=LogitsProcessorList([self._constraints(settings, prompt.shape[1])]),
+                logits_processor=LogitsProcessorList([*guidance, self._constraints(settings, prompt.shape[1])]),
                 stopping_criteria=self._stopping(settings, prompt.shape[1], on_step),
                 max_new_tokens=self._token_budget(settings, prompt.shape[1]),
                 **settings.generate_kwargs(),
             )
-        log_probs = self._score(hidden, inputs["attention_mask"], sequences, prompt.shape[1])
+        log_probs = self._score(hidden, inputs["attention_mask"], sequences, prompt.shape[1], guidance)
         shape = (batch, sequences.shape[0] // batch, -1)
         return {"sequences": sequences[:, prompt.shape[1] :].reshape(shape), "log_probs": log_probs.reshape(shape)}
 
@@ -129,6 +132,14 @@ class TitleGenerationPipeline(Pipeline):
             start = self.model.config.decoder_start_token_id
         return torch.tensor([[start, *self.codec.encode(settings.prefix)]], device=self.device)
 
+    def _guidance(self, settings: GenerationSettings) -> list[SourceGuidance]:
+        """Return what holds titles to their synopsis, if anything is to."""
+        if not settings.guidance:
+            return []
+        nothing = torch.tensor([self.codec.encode_synopsis("", self.max_source_tokens)], device=self.device)
+        encoded = self.model.get_encoder()(input_ids=nothing)
+        return [SourceGuidance(self.model, encoded.last_hidden_state, settings.guidance)]
+
     def _constraints(self, settings: GenerationSettings, prompt_length: int) -> TitleConstraints:
         return TitleConstraints(
             self.surfaces,
@@ -152,7 +163,12 @@ class TitleGenerationPipeline(Pipeline):
         return max(1, min(settings.character_range[1] + 1, positions - prompt_length))
 
     def _score(
-        self, hidden: torch.Tensor, mask: torch.Tensor, sequences: torch.Tensor, prompt_length: int
+        self,
+        hidden: torch.Tensor,
+        mask: torch.Tensor,
+        sequences: torch.Tensor,
+        prompt_length: int,
+        guidance: list[SourceGuidance],
     ) -> torch.Tensor:
         """Return the log-probability of each generated token, (rows, tokens), in one pass over finished titles."""
         copies = sequences.shape[0] // hidden.shape[0]
@@ -161,9 +177,11 @@ class TitleGenerationPipeline(Pipeline):
             attention_mask=mask.repeat_interleave(copies, 0),
             decoder_input_ids=sequences[:, :-1],
             use_cache=False,
-        ).logits[:, prompt_length - 1 :]
+        ).logits
+        for guide in guidance:
+            logits = guided(logits, guide.logits(sequences[:, :-1]), guide.strength)
         chosen = sequences[:, prompt_length:].unsqueeze(-1)
-        return logits.float().log_softmax(-1).gather(-1, chosen).squeeze(-1)
+        return logits[:, prompt_length - 1 :].float().log_softmax(-1).gather(-1, chosen).squeeze(-1)
 
 
 def settings_from(controls: dict[str, Any]) -> GenerationSettings:

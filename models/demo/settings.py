@@ -93,6 +93,11 @@ class GenerationSettings:
         "Words that must not appear in a title, separated by commas or spaces.",
         max_characters=200,
     )  # fmt: skip
+    guidance: float = _control(
+        0.5, "あらすじへの忠実さ", "Faithfulness",
+        "大きいほど、あらすじにある言葉や内容に寄せる。0は寄せない。", "Higher keeps closer to what the synopsis says; 0 adds nothing.",
+        minimum=0.0, maximum=2.0, step=0.1,
+    )  # fmt: skip
     seed: int = _control(
         0, "シード", "Seed",
         "同じ数なら同じ題になる。変えると別の題になる。", "The same number draws the same titles again.",
@@ -177,6 +182,11 @@ class GenerationSettings:
             raise SettingsError(
                 f"prefix has {len(self.prefix)} characters, but titles may have {high}: shorten it or raise max_length.",
                 f"書き出しが{len(self.prefix)}字あり、題の上限{high}字に収まりません。短くしてください。",
+            )
+        if word := next((word for word in self.forbidden if word in self.prefix), None):
+            raise SettingsError(
+                f"prefix contains the forbidden word {word!r}: change one of them.",
+                f"書き出しに、使わない言葉「{word}」が入っています。どちらかを変えてください。",
             )
         if self.method == "beam" and self.num_titles > self.num_beams:
             raise SettingsError(
@@ -298,7 +308,9 @@ def _checked(name: str, value: Any, kind: type, limits: Control) -> Any:
 
 
 def _is_number(value: Any, kind: type) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    if isinstance(value, float) and not math.isfinite(value):
         return False
     return kind is float or value == int(value)
 
