@@ -49,7 +49,10 @@ def test_it_knows_no_held_out_title():
     others = read_json_lines(ROOT / "data" / "original" / "other_titles.jsonl")
     learnt = {*splits["train"]["title"], *(title for row in others for title in row["others"])}
     known = set(known_titles(DEMO).titles)
-    assert known == {canonical(title) for title in learnt} and not known & {*splits["test"]["title"], *splits["validation"]["title"]}
+    assert known == {canonical(title) for title in learnt} and not known & {
+        *splits["test"]["title"],
+        *splits["validation"]["title"],
+    }
 
 
 @pytest.mark.parametrize("method", ["beam", "sample", "diverse"])
