@@ -10,7 +10,6 @@ import argparse
 import random
 import re
 import sys
-from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -62,20 +61,10 @@ def is_broken(title: str) -> bool:
     return not title or "[UNK]" in title or open_brackets(title) != [] or bool(LOOP.search(title))
 
 
-def batches(rows: list[str], size: int) -> Iterator[list[str]]:
-    """Yield `rows` in pieces."""
-    for start in range(0, len(rows), size):
-        yield rows[start : start + size]
-
-
 def write(pipe: TitleGenerationPipeline, synopses: list[str], settings: GenerationSettings) -> list[list[str]]:
     """Return the titles of each synopsis, best first."""
-    order = sorted(range(len(synopses)), key=lambda i: -len(synopses[i]))
-    written: dict[int, list[str]] = {}
-    for batch in batches(order, 16):
-        results = pipe([synopses[i] for i in batch], settings=settings, batch_size=len(batch))
-        written |= {i: [t["generated_text"] for t in titles] for i, titles in zip(batch, results, strict=True)}
-    return [written[i] for i in range(len(synopses))]
+    # One by one, as the page does: in a batch all would wait for the longest title.
+    return [[title["generated_text"] for title in pipe(synopsis, settings=settings)] for synopsis in synopses]
 
 
 def measure(

@@ -24,11 +24,9 @@ BEAM = [
         {"guidance": 0.0},
         {"guidance": 0.3},
         {"guidance": 0.5},
-        {"guidance": 1.0},
         {"guidance": 0.3, "repetition_penalty": 1.3},
         {"guidance": 0.0, "repetition_penalty": 1.3},
         {"guidance": 0.3, "no_repeat_ngram_size": 2, "repetition_penalty": 1.2},
-        {"guidance": 0.3, "num_beams": 2},
         {"guidance": 0.3, "length_penalty": 2.0, "repetition_penalty": 1.3},
     )
 ]
@@ -68,6 +66,7 @@ def main() -> None:
                 "seconds": round(time.perf_counter() - start, 1),
             }
         )
+        print(table[-1], flush=True)
     real = {"distinct_2": score(references, references)["distinct_2"]}
     write_result("sweep", {"pairs": len(rows), "real_titles": real, "settings": table, "machine": facts()})
 

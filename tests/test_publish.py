@@ -168,7 +168,7 @@ def test_without_an_account_the_same_tree_goes_to_a_folder(world, model_dir, tmp
 
     target = tmp_path / "public"
     (line,) = publish(Publication(repo=str(target), model=str(model_dir)))
-    assert line == f"{target}: 15 files"
+    assert line == f"{target}: 16 files"
     on_hub = published(world[0].repos["models/user/name"])
     assert {p: d for p, d in contents(target).items() if p != "README.md"} == {
         p: d for p, d in on_hub.items() if p != "README.md"
@@ -352,10 +352,10 @@ def test_a_folder_without_a_page_is_no_space(tmp_path):
 def test_a_private_push_into_a_public_repository_sends_nothing(model_dir, tmp_path):
     with LoopbackHub() as hub:
         hub.repos["models/user/name"] = repo = Repo(private=False)
-        repo.commit("main", {})
+        repo.commit("main", {"README.md": b"# mine"})
         done = command(hub, tmp_path, "--model", model_dir, "--repo", "user/name", check=False)
         assert done.returncode == 1 and "is public already" in done.stderr and "--public" in done.stderr
-        assert repo.files() == {}
+        assert repo.files() == {"README.md": b"# mine"}
         command(hub, tmp_path, "--model", model_dir, "--repo", "user/name", "--public")
         assert "model.safetensors" in published(repo)
 

@@ -24,10 +24,10 @@ def _preset(ja: str, en: str, **values: Any) -> Preset:
 
 PRESETS = {
     "steady": _preset("手堅く", "Steady"),
-    "playful": _preset("遊び心", "Playful", method="sample", temperature=1.0, top_p=0.92),
-    "wild": _preset("大暴走", "Wild", method="sample", temperature=1.4, top_p=0.98, min_p=0.03),
-    "varied": _preset("より取り", "Assorted", method="diverse", temperature=1.1, top_p=0.95),
-    "epic": _preset("長い題", "Endless", method="sample", length="long", temperature=0.9),
+    "playful": _preset("遊び心", "Playful", method="sample", temperature=0.9, top_p=0.92),
+    "wild": _preset("大暴走", "Wild", method="sample", temperature=1.2, top_p=0.98, min_p=0.03),
+    "varied": _preset("より取り", "Assorted", method="diverse", temperature=0.9, top_p=0.95),
+    "epic": _preset("長い題", "Endless", method="sample", length="long", temperature=0.7),
     "terse": _preset("ひとこと", "Terse", length="short"),
 }
 COMPARED = ("steady", "playful", "wild", "varied")  # the four that the comparison shows side by side

@@ -94,7 +94,7 @@ class GenerationSettings:
         max_characters=200,
     )  # fmt: skip
     guidance: float = _control(
-        0.5, "あらすじへの忠実さ", "Faithfulness",
+        0.3, "あらすじへの忠実さ", "Faithfulness",
         "大きいほど、あらすじにある言葉や内容に寄せる。0は寄せない。", "Higher keeps closer to what the synopsis says; 0 adds nothing.",
         minimum=0.0, maximum=2.0, step=0.1,
     )  # fmt: skip
@@ -119,7 +119,7 @@ class GenerationSettings:
         methods=BEAM,
     )  # fmt: skip
     temperature: float = _control(
-        0.9, "温度", "Temperature",
+        0.7, "温度", "Temperature",
         "高いほど意外な言葉が出る。低いほど手堅い。", "Higher is more surprising, lower is safer.",
         methods=SAMPLING, minimum=0.1, maximum=2.0, step=0.05,
     )  # fmt: skip
@@ -146,12 +146,12 @@ class GenerationSettings:
         methods=SAMPLING, minimum=0.05, maximum=1.0, step=0.05,
     )  # fmt: skip
     repetition_penalty: float = _control(
-        1.0, "くり返しの抑制", "Repetition penalty",
+        1.2, "くり返しの抑制", "Repetition penalty",
         "1より大きいと、一度出た言葉が出にくくなる。", "Above 1, tokens already used become less likely.",
         minimum=1.0, maximum=2.0, step=0.05,
     )  # fmt: skip
     no_repeat_ngram_size: int = _control(
-        3, "同じ並びの禁止", "No-repeat n-gram",
+        2, "同じ並びの禁止", "No-repeat n-gram",
         "この長さの言葉の並びは二度使わない。0は禁止しない。", "No run of this many tokens appears twice; 0 allows it.",
         minimum=0, maximum=10, step=1,
     )  # fmt: skip

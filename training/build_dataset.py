@@ -77,13 +77,13 @@ def main(argv: list[str] | None = None) -> None:
 
         return rebuild(argv[1:])
     arguments = parse_arguments(argv)
-    if arguments.push_to_hub:
-        check_target(arguments.push_to_hub)  # before an hour of work
+    if arguments.push_to_hub:  # before an hour of work
         check_licence(arguments.license)
         if is_local(arguments.push_to_hub) and Path(arguments.push_to_hub).resolve() == arguments.out.resolve():
             raise PublishError(
                 f"{arguments.push_to_hub} is the build's own folder: give another one for its publication."
             )
+        check_target(arguments.push_to_hub)
     claim_build(arguments.out)
     settings = BuildSettings(
         source=Source(arguments.input, arguments.title_column, arguments.synopsis_column),
