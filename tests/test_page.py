@@ -16,6 +16,7 @@ from page_helpers import AXE, CHROMIUM, CHROMIUM_FLAGS, ROOT, Visit, needs_axe, 
 from test_batch import write_input
 
 from titlegen.novelty import FILE_NAME, KnownTitles
+from titlegen.presets import PRESETS
 from titlegen.settings import MAX_SYNOPSIS_CHARACTERS, GenerationSettings, controls
 from titlegen_ui.parts import FIRST_EXAMPLE
 from titlegen_ui.texts import CATALOGUES
@@ -124,7 +125,8 @@ def test_a_program_gets_one_sentence(client, synopsis, arguments, words):
 
 
 def test_not_a_number_and_endless_bodies_are_refused_and_the_server_lives_on(server, client):
-    body = json.dumps({"data": ["猫", *GenerationSettings().to_dict().values()]}).replace("0.9", "NaN", 1)
+    values = GenerationSettings().to_dict() | {"temperature": float("nan")}
+    body = json.dumps({"data": ["猫", *values.values()]})
     event = json.load(urllib.request.urlopen(post(f"{server}/gradio_api/call/generate", body.encode())))["event_id"]
     with urllib.request.urlopen(f"{server}/gradio_api/call/generate/{event}") as answer:
         assert "temperature must be a number from 0.1 to 2" in answer.read().decode()
@@ -248,7 +250,8 @@ def test_only_controls_that_apply_are_enabled_and_reset_brings_the_defaults_back
     page.click("#preset label:has-text('大暴走')")
     page.wait_for_selector("#temperature input[type=number]:enabled")
     assert page.is_disabled("#num_beams input[type=number]")
-    assert float(page.input_value("#temperature input[type=number]")) == 1.4
+    wild = PRESETS["wild"].values["temperature"]
+    assert float(page.input_value("#temperature input[type=number]")) == wild
     page.click("#dice")
     page.wait_for_function("() => Number(document.querySelector('#seed input').value) > 0")
     person.screenshot("details")
