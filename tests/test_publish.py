@@ -308,7 +308,7 @@ def test_what_must_not_go_is_found(path, text, word):
 
 
 def test_addresses_are_not_taken_for_paths():
-    publish_checks.check_contents({"README.md": b"https://example.org/home/x ./data/pairs.jsonl 1/2 app/work/x"})
+    publish_checks.check_contents({"README.md": b"https://example.org/home/x ./data/pairs.jsonl 1/2 app/home/x"})
 
 
 def test_texts_of_others_need_a_statement(tmp_path):

@@ -21,12 +21,12 @@ if __package__ in (None, ""):
 from training.cleaning_rules import RulesError
 from training.data import DataError
 from training.dataset import BuildSettings, build, claim_build
-from training.dataset_publish import check_target, is_local, publish
+from training.dataset_publish import check_target, publish
 from training.decide import BuildError
 from training.narou_api import ApiError
 from training.publish_checks import check_licence
 from training.shards import StoreError
-from training.trees import PublishError
+from training.trees import PublishError, is_local
 from training.works import REMOVAL_LIST, Source, removal_list
 
 

@@ -17,7 +17,7 @@ from huggingface_hub import DatasetCard, DatasetCardData
 
 from training.cards import ROOT, render
 from training.hub import Destination, Sender, check_repo_name, check_token
-from training.trees import PublishError, Tree, write_tree
+from training.trees import PublishError, Tree, is_local, write_tree
 
 OWNED = ("data/*.parquet", "README.md", "build.json", "lengths.png")
 IDS = Features({"ncode": Value("string"), "sha256": Value("string")})
@@ -36,11 +36,6 @@ def check_target(target: str) -> None:
     folder = Path(target).expanduser()
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not (folder / "build.json").exists()):
         raise PublishError(f"{target} exists and holds other files: name a new or empty folder with --push_to_hub.")
-
-
-def is_local(target: str) -> bool:
-    """Whether a target is a folder and not a repository of the Hub."""
-    return target.startswith((".", "/", "~"))
 
 
 def publish(out: Path, target: str, publication: str, licence: str, private: bool = True) -> list[str]:

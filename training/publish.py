@@ -20,7 +20,7 @@ if __package__ in (None, ""):
 
 from training.hub import Destination, Sender, check_repo_name, check_token
 from training.publish_checks import check_contents, check_licence
-from training.trees import PublishError, Tree, size, write_tree
+from training.trees import PublishError, Tree, is_local, size, write_tree
 
 if TYPE_CHECKING:
     from training.config import TitleTrainingArguments
@@ -88,11 +88,6 @@ class Parcel:
     kind: str  # model, dataset or space
     target: str
     tree: Tree
-
-
-def is_local(name: str) -> bool:
-    """Whether a target is a folder and not a repository of the Hub."""
-    return name.startswith((".", "/", "~"))
 
 
 def publish(publication: Publication, token: str | None = None) -> list[str]:

@@ -60,6 +60,11 @@ def stale(present: list[str] | dict, tree: Tree, owned: tuple[str, ...]) -> list
     return [path for path in present if path not in tree and any(ours(path, pattern) for pattern in owned)]
 
 
+def is_local(target: str) -> bool:
+    """Whether a target is a folder and not a repository of the Hub."""
+    return target.startswith((".", "/", "~"))
+
+
 def write_tree(tree: Tree, folder: Path, owned: tuple[str, ...] = ()) -> None:
     """Write the tree to a local folder: all of it beside the folder first, then into its place.
 

@@ -71,7 +71,7 @@ class TitleConstraints(LogitsProcessor):
         self.never[end_id] = False
         self.spaces = [i for i, s in enumerate(surfaces) if s == " "]
         self.bracket_ids = [i for i, s in enumerate(surfaces) if any(c in BRACKETS or c in CLOSERS for c in s)]
-        folded = [_folded(s) for s in surfaces]
+        folded = [_folded(s) for s in surfaces] if forbidden else []  # the whole vocabulary, for each call
         self.completions = [
             (word[:k], torch.tensor(ids))
             for word in map(_folded, forbidden)
