@@ -9,7 +9,6 @@ one row in twenty a near copy of another, one in five with notices. Results go t
 import argparse
 import json
 import os
-import platform
 import random
 import subprocess
 import sys
@@ -24,8 +23,8 @@ sys.path[0] = str(ROOT)
 
 import psutil
 
+from benchmarks.machine import facts, write_result
 from training.data import read_json_lines
-from training.files import write_json
 
 PAIRS = ROOT / "data" / "original" / "pairs.jsonl"
 RESULTS = ROOT / "benchmarks" / "results" / "data_scale.json"
@@ -127,8 +126,9 @@ def main() -> None:
         result = measure(count, arguments.workers) | {"workers": arguments.workers, "load_before": os.getloadavg()[0]}
         print(json.dumps(result))
         known = sorted([r for r in known if r["rows"] != count] + [result], key=lambda r: r["rows"])
-        machine = {"cores": os.cpu_count(), "python": platform.python_version(), "machine": platform.machine()}
-        write_json(RESULTS, {"command": "python benchmarks/data_scale.py", "machine": machine, "measured": known})
+        write_result(
+            "data_scale", {"command": "python benchmarks/data_scale.py", "machine": facts(), "measured": known}
+        )
 
 
 if __name__ == "__main__":

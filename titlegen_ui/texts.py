@@ -94,7 +94,6 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "このリンクは別の版のモデルで作られたものです。同じタイトルにならないことがあります。",
         "This link was made with another revision of the model; the titles may differ.",
     ),
-    "link.broken": ("リンクを読み取れませんでした。", "This link could not be read."),
     "why.title": ("この題が生まれたわけ", "How this title came about"),
     "why.about": (
         "濃い言葉ほど迷わず選ばれました。言葉を選ぶと、そのときモデルがあらすじのどこを見ていたかが光ります。",
@@ -110,7 +109,6 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "batch.file": ("あらすじのファイル", "File of synopses"),
     "batch.write": ("まとめて考える", "Write titles for all"),
     "batch.result": ("できあがったファイル", "Finished file"),
-    "batch.none": ("先にファイルを選んでください。", "Choose a file first."),
     "batch.progress": ("{total}行のうち{done}行できました", "{done} of {total} rows done"),
     "batch.done": ("{total}行すべてにタイトルが付きました。", "All {total} rows have titles."),
     "batch.stopped": (
