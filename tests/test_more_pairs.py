@@ -6,6 +6,7 @@ import pytest
 
 from training import demo_pairs, other_titles, rename_pairs
 from training.data import DataError, load_pairs, read_json_lines, with_all_splits
+from training.gap_sentences import GAP, gap_pairs
 
 COMMON = [{"title": f"スキルの話{i}", "synopsis": f"スキルを得た者の第{i}話。"} for i in range(5)]
 STORY = {"title": "ルチアーノの灯台守", "synopsis": "スキルのないルチアーノは灯台守になる。ルチアーノの朝は早い。"}
@@ -81,17 +82,37 @@ def test_other_titles_become_pairs_and_held_out_ones_are_refused(pairs_file, tmp
             run(other_titles, monkeypatch, "--pairs", path, "--titles", titles, "--out", out)
 
 
-@pytest.mark.parametrize("step", [2, 3])
+def test_one_sentence_of_a_synopsis_is_taken_out_and_becomes_the_title():
+    synopsis = "灯台守のルチアーノは朝が早い。\n「霧が出るぞ！」と叫んで鐘を鳴らす。誰も聞いていない。ある日、鐘が鳴り返した。"
+    rows = list(gap_pairs([synopsis] * 30, seed=1))
+    assert len(rows) == 30 and len({row["title"] for row in rows}) > 1
+    for row in rows:
+        assert row["synopsis"].count(GAP) == 1 and row["synopsis"].replace(GAP, row["title"]) == synopsis
+    assert rows == list(gap_pairs([synopsis] * 30, seed=1))
+    assert list(gap_pairs(["二つの文しかない話。それだけで終わる。", ""], seed=1)) == []
+
+
+@pytest.mark.parametrize("step", [2, 3, 4])
 def test_the_embedded_model_never_sees_a_held_out_pair(step, monkeypatch):
-    monkeypatch.setattr(demo_pairs, "GENERATED", {2: (0, 50), 3: (20, 40)})
+    monkeypatch.setattr(demo_pairs, "GENERATED", {2: (0, 50), 3: (20, 40), 4: (0, 0)})
     train = [STORY, OTHER, *COMMON]
     others = {STORY["title"]: ["灯台守の朝", "誰もいない灯台"]}
     rows = demo_pairs.demo_pairs(step, train, others, held_out={"とっておきの題"})
-    generated = 50 if step == 2 else 20
-    written = len(train) * 6 if step == 2 else (len(train) + 2) * 3
-    assert len(rows) == generated + written and all(set(row) == {"title", "synopsis"} for row in rows)
-    assert ({"title": "誰もいない灯台", "synopsis": STORY["synopsis"]} in rows) == (step == 3)
+    expected = {2: 50 + len(train) * 6, 3: 20 + (len(train) + 2) * 7, 4: (len(train) + 2) * 2}
+    assert len(rows) == expected[step] and all(set(row) == {"title", "synopsis"} for row in rows)
+    assert ({"title": "誰もいない灯台", "synopsis": STORY["synopsis"]} in rows) == (step > 2)
     assert rows == demo_pairs.demo_pairs(step, train, others, held_out={"とっておきの題"})
     known = {pair["title"] for pair in train} | set(others[STORY["title"]])
     unseen = next(row["title"] for row in rows if row["title"] not in known)
     assert unseen not in [row["title"] for row in demo_pairs.demo_pairs(step, train, others, held_out={unseen})]
+
+
+def test_the_folder_of_a_step_holds_the_held_out_pairs_apart(pairs_file, tmp_path, monkeypatch):
+    path, splits = pairs_file
+    (tmp_path / "other_titles.jsonl").write_text("", "utf-8")
+    monkeypatch.setattr(demo_pairs, "ORIGINAL", tmp_path)
+    demo_pairs.main(["--step", "4", "--out", str(tmp_path / "step")])
+    written = load_pairs(str(tmp_path / "step"))
+    for split in ("validation", "test"):
+        assert list(written[split]["title"]) == list(splits[split]["title"])
+    assert sorted(written["train"]["title"]) == sorted(list(splits["train"]["title"]) * 2)

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from .batch import kind_of, pipeline_writer, read_rows, title_rows, write_rows
-from .settings import Control, GenerationSettings, SettingsError, controls
+from .control import Control, SettingsError
+from .settings import GenerationSettings, controls
 
 
 def main(argv: list[str] | None = None) -> None:

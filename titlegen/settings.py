@@ -3,46 +3,18 @@
 A control's bounds, default, label and help stand here and nowhere else. The pipeline checks them, the page draws its
 sliders from them, the API takes them as keyword arguments, the documentation lists them.
 
-This module travels with a published model: it imports nothing but the standard library.
+This module travels with a published model.
 """
 
 import dataclasses
 import difflib
-import math
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
+from .control import ALL, BEAM, SAMPLING, Control, SettingsError, checked, define
+
 MAX_SYNOPSIS_CHARACTERS = 4000  # 小説家になろう allows 1,000; more than this never reaches the model's 512 positions
-ALL, BEAM, SAMPLING = ("beam", "sample", "diverse"), ("beam",), ("sample", "diverse")
 LENGTHS = {"any": (0, 100), "short": (2, 12), "medium": (13, 30), "long": (35, 100)}  # characters
-
-
-@dataclass(frozen=True)
-class Control:
-    """What a page, a validator or a manual needs to know of one setting."""
-
-    label: dict[str, str]
-    help: dict[str, str]
-    methods: tuple[str, ...] = ALL
-    minimum: float | None = None
-    maximum: float | None = None
-    step: float | None = None
-    choices: tuple[str, ...] | None = None
-    choice_labels: dict[str, dict[str, str]] = field(default_factory=dict)  # choice -> {"ja": ..., "en": ...}
-    max_characters: int | None = None
-
-
-def _control(default: Any, ja: str, en: str, help_ja: str, help_en: str, **bounds: Any) -> Any:
-    control = Control({"ja": ja, "en": en}, {"ja": help_ja, "en": help_en}, **bounds)
-    return field(default=default, metadata={"control": control})
-
-
-class SettingsError(ValueError):
-    """A setting that cannot be used; the message is one sentence for the person who chose it."""
-
-    def __init__(self, en: str, ja: str | None = None):
-        super().__init__(en)
-        self.messages = {"en": en, "ja": ja or en}
 
 
 @dataclass(frozen=True)
@@ -55,7 +27,7 @@ class GenerationSettings:
         SettingsError: names the setting, what is wrong with it and what to do.
     """
 
-    method: str = _control(
+    method: str = define(
         "beam", "書き方", "Method",
         "確実＝もっともらしい題を探す。ひらめき＝くじを引くように選ぶ。多彩＝たくさん引いて似たものを除く。",
         "beam searches for the likeliest titles; sample draws them; diverse draws many and keeps those that differ.",
@@ -66,11 +38,11 @@ class GenerationSettings:
             "diverse": {"ja": "多彩", "en": "Varied"},
         },
     )  # fmt: skip
-    num_titles: int = _control(
+    num_titles: int = define(
         5, "タイトルの数", "Number of titles", "一度に作る題の数。", "How many titles to write.",
         minimum=1, maximum=20, step=1,
     )  # fmt: skip
-    length: str = _control(
+    length: str = define(
         "any", "長さ", "Length",
         "短い＝2〜12字、普通＝13〜30字、長い＝35字以上。「おまかせ」は物語に合わせる。",
         "short is 2-12 characters, medium 13-30, long 35 or more; any lets the story decide.",
@@ -82,84 +54,84 @@ class GenerationSettings:
             "long": {"ja": "長い", "en": "Long"},
         },
     )  # fmt: skip
-    prefix: str = _control(
+    prefix: str = define(
         "", "書き出し", "Beginning",
         "題はこの文字で始まる。続きを考えてほしいときに。", "Every title begins with this text.",
         max_characters=60,
     )  # fmt: skip
-    forbidden_words: str = _control(
+    forbidden_words: str = define(
         "", "使わない言葉", "Forbidden words",
         "題に出てほしくない言葉。読点・コンマ・空白で区切る。",
         "Words that must not appear in a title, separated by commas or spaces.",
         max_characters=200,
     )  # fmt: skip
-    guidance: float = _control(
+    guidance: float = define(
         0.3, "あらすじへの忠実さ", "Faithfulness",
         "大きいほど、あらすじにある言葉や内容に寄せる。0は寄せない。", "Higher keeps closer to what the synopsis says; 0 adds nothing.",
         minimum=0.0, maximum=2.0, step=0.1,
     )  # fmt: skip
-    seed: int = _control(
+    seed: int = define(
         0, "シード", "Seed",
         "同じ数なら同じ題になる。変えると別の題になる。", "The same number draws the same titles again.",
         methods=SAMPLING, minimum=0, maximum=2**31 - 1, step=1,
     )  # fmt: skip
-    num_beams: int = _control(
+    num_beams: int = define(
         5, "ビーム数", "Beams",
         "並べて比べる候補の数。増やすと丁寧になり、遅くなる。", "Candidates kept side by side: more is slower and safer.",
         methods=BEAM, minimum=1, maximum=20, step=1,
     )  # fmt: skip
-    length_penalty: float = _control(
+    length_penalty: float = define(
         1.0, "長さの好み", "Length penalty",
         "大きくすると長い題、小さくすると短い題を選びやすい。", "Higher prefers longer titles, lower prefers shorter ones.",
         methods=BEAM, minimum=-2.0, maximum=3.0, step=0.1,
     )  # fmt: skip
-    early_stopping: bool = _control(
+    early_stopping: bool = define(
         True, "早めに終える", "Early stopping",
         "必要な数がそろったところで探索をやめる。", "Stop as soon as enough titles are complete.",
         methods=BEAM,
     )  # fmt: skip
-    temperature: float = _control(
+    temperature: float = define(
         0.7, "温度", "Temperature",
         "高いほど意外な言葉が出る。低いほど手堅い。", "Higher is more surprising, lower is safer.",
         methods=SAMPLING, minimum=0.1, maximum=2.0, step=0.05,
     )  # fmt: skip
-    top_k: int = _control(
+    top_k: int = define(
         0, "top-k", "Top-k",
         "上位いくつの言葉から選ぶか。0は制限なし。", "Draw from this many likeliest tokens; 0 is no limit.",
         methods=SAMPLING, minimum=0, maximum=200, step=1,
     )  # fmt: skip
-    top_p: float = _control(
+    top_p: float = define(
         0.9, "top-p", "Top-p",
         "確率の合計がこの値になるまでの言葉から選ぶ。1は制限なし。",
         "Draw from the likeliest tokens that together reach this probability; 1 is no limit.",
         methods=SAMPLING, minimum=0.05, maximum=1.0, step=0.05,
     )  # fmt: skip
-    min_p: float = _control(
+    min_p: float = define(
         0.0, "min-p", "Min-p",
         "一番の言葉のこの割合に届かない言葉を除く。0は除かない。",
         "Drop tokens below this share of the likeliest one; 0 drops none.",
         methods=SAMPLING, minimum=0.0, maximum=0.5, step=0.01,
     )  # fmt: skip
-    typical_p: float = _control(
+    typical_p: float = define(
         1.0, "typical-p", "Typical-p",
         "「ほどよい意外さ」の言葉に絞る。1は絞らない。", "Keep tokens of typical surprise; 1 keeps all.",
         methods=SAMPLING, minimum=0.05, maximum=1.0, step=0.05,
     )  # fmt: skip
-    repetition_penalty: float = _control(
+    repetition_penalty: float = define(
         1.2, "くり返しの抑制", "Repetition penalty",
         "1より大きいと、一度出た言葉が出にくくなる。", "Above 1, tokens already used become less likely.",
         minimum=1.0, maximum=2.0, step=0.05,
     )  # fmt: skip
-    no_repeat_ngram_size: int = _control(
+    no_repeat_ngram_size: int = define(
         2, "同じ並びの禁止", "No-repeat n-gram",
         "この長さの言葉の並びは二度使わない。0は禁止しない。", "No run of this many tokens appears twice; 0 allows it.",
         minimum=0, maximum=10, step=1,
     )  # fmt: skip
-    min_length: int = _control(
+    min_length: int = define(
         2, "最短の文字数", "Shortest (characters)", "題はこの字数以上になる。", "Titles have at least this many characters.",
         minimum=1, maximum=100, step=1,
     )  # fmt: skip
-    max_length: int = _control(
+    max_length: int = define(
         100, "最長の文字数", "Longest (characters)",
         "題はこの字数以下になる。小説家になろうの上限は100字。",
         "Titles have at most this many characters; 小説家になろう allows 100.",
@@ -168,7 +140,7 @@ class GenerationSettings:
 
     def __post_init__(self) -> None:
         for f in fields(self):
-            object.__setattr__(self, f.name, _checked(f.name, getattr(self, f.name), type(f.default), control(f.name)))
+            object.__setattr__(self, f.name, checked(f.name, getattr(self, f.name), type(f.default), control(f.name)))
         self._check_combinations()
 
     def _check_combinations(self) -> None:
@@ -290,48 +262,3 @@ def control(name: str) -> Control:
 def controls() -> dict[str, Control]:
     """Return every setting's `Control` by name, in the order of the fields."""
     return {f.name: control(f.name) for f in fields(GenerationSettings)}
-
-
-def _checked(name: str, value: Any, kind: type, limits: Control) -> Any:
-    """Return `value` as `kind` within `limits`; sliders and JSON send whole numbers as floats."""
-    if kind in (int, float):
-        if _is_number(value, kind) and limits.minimum <= value <= limits.maximum:
-            return kind(value)
-    elif isinstance(value, kind) and (kind is bool or _fits(value, limits)):
-        return value
-    wanted_en, wanted_ja = _wanted(kind, limits)
-    shown = repr(value) if len(repr(value)) <= 40 else repr(value)[:37] + "..."
-    raise SettingsError(
-        f"{name} must be {wanted_en}, but is {shown}.",
-        f"「{limits.label['ja']}」は{wanted_ja}にしてください（今は {shown}）。",
-    )
-
-
-def _is_number(value: Any, kind: type) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    if isinstance(value, float) and not math.isfinite(value):
-        return False
-    return kind is float or value == int(value)
-
-
-def _fits(text: str, limits: Control) -> bool:
-    allowed = limits.choices is None or text in limits.choices
-    return allowed and (limits.max_characters is None or len(text) <= limits.max_characters)
-
-
-def _wanted(kind: type, limits: Control) -> tuple[str, str]:
-    if limits.choices:
-        return f"one of {', '.join(limits.choices)}", f"{'、'.join(limits.choices)}のどれか"
-    if limits.max_characters:
-        return f"text of at most {limits.max_characters} characters", f"{limits.max_characters}字以内"
-    if kind is bool:
-        return "true or false", "オンかオフ"
-    number_en = "a whole number" if kind is int else "a number"
-    low, high = shown(limits.minimum), shown(limits.maximum)
-    return f"{number_en} from {low} to {high}", f"{low}〜{high}の数"
-
-
-def shown(bound: float) -> str:
-    """Return a bound as people write it: whole numbers in full."""
-    return str(bound) if isinstance(bound, int) else f"{bound:g}"

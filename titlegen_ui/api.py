@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 import gradio as gr
 
-from titlegen.settings import Control, GenerationSettings, SettingsError, controls, shown
+from titlegen.control import Control, SettingsError, shown
+from titlegen.settings import GenerationSettings, controls
 
 from .controls import sendable
 from .service import TitleService

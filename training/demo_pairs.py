@@ -1,10 +1,11 @@
-"""The training pairs of the embedded model's steps 2 and 3, from what the project holds.
+"""The training pairs of the embedded model's steps 2 to 4, from what the project holds.
 
-    python training/demo_pairs.py --step 2 --out build/demo/pairs_2.jsonl
-    python training/demo_pairs.py --step 3 --out build/demo/pairs_3.jsonl
+    python training/demo_pairs.py --step 2 --out build/demo/pairs_2
 
-Step 2 is mostly generated pairs: what a title takes from a synopsis. Step 3 is mostly hand-written titles, several for
-each synopsis, once as they are and twice under other names. Held-out pairs are in neither.
+The folder then holds `train.jsonl`, and the original pairs that are never trained on in `validation.jsonl` and
+`test.jsonl`. Step 2 is mostly generated pairs: what a title takes from a synopsis. Step 3 is mostly hand-written
+titles, several for each synopsis, as they are and under other names, and sentences missing from synopses. Step 4 is
+the hand-written titles, as they are and once under other names.
 """
 
 import argparse
@@ -12,55 +13,68 @@ import random
 import sys
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])  # imports are from the root
 
 from training.data import load_pairs, read_json_lines, with_all_splits
 from training.evaluation import write_json_lines
+from training.gap_sentences import gap_pairs
 from training.generate_pairs import generate_pairs
 from training.other_titles import Pair, retitled_pairs
 from training.rename_pairs import renamed_pairs
 
 ORIGINAL = Path(__file__).resolve().parents[1] / "data" / "original"
-GENERATED = {2: (0, 60_000), 3: (40_000, 49_000)}  # which of the generated pairs a step reads
+GENERATED = {2: (0, 60_000), 3: (40_000, 49_000), 4: (0, 0)}  # which of the generated pairs a step reads
+RENAMED = {2: 5, 3: 6, 4: 1}  # how often the hand-written pairs come under other names
+GAP_ROUNDS = 3  # step 3: sentences taken out of each synopsis
 SEED = 1
 
 
 def demo_pairs(step: int, train: list[Pair], others: dict[str, list[str]], held_out: set[str]) -> list[Pair]:
-    """Return the shuffled pairs of `step`.
+    """Return the shuffled training pairs of `step`.
 
     Args:
-        step: 2 or 3.
+        step: 2, 3 or 4.
         train: the original training pairs.
-        others: more titles for some of them, by title.
+        others: more titles for some of them, by title; step 2 does without them.
         held_out: titles of validation and test.
     """
     generated = [_pair(row) for row in islice(generate_pairs(GENERATED[step][1], SEED), *GENERATED[step])]
-    if step == 2:
-        written = train + list(renamed_pairs(train, 5, SEED))
-    else:
-        titled = train + retitled_pairs(train, others, held_out)
-        written = titled + list(renamed_pairs(titled, 2, SEED))
-    rows = [row for row in generated + written if row["title"] not in held_out]
+    titled = train if step == 2 else train + retitled_pairs(train, others, held_out)
+    renamed = list(renamed_pairs(titled, RENAMED[step], SEED))
+    gaps = _gaps(train, renamed) if step == 3 else []
+    rows = [row for row in generated + titled + renamed if row["title"] not in held_out] + gaps
     random.Random(SEED).shuffle(rows)
     return rows
 
 
-def _pair(row: dict[str, str]) -> Pair:
+def _gaps(train: list[Pair], renamed: list[Pair]) -> list[Pair]:
+    synopses = [row["synopsis"] for row in train]
+    others = list(dict.fromkeys(row["synopsis"] for row in renamed))
+    random.Random(SEED).shuffle(others)
+    return list(gap_pairs(synopses + others[: (GAP_ROUNDS - 1) * len(synopses)], SEED))
+
+
+def _pair(row: dict[str, Any]) -> Pair:
     return {"title": row["title"], "synopsis": row["synopsis"]}
 
 
-def main() -> None:
-    """Write the pairs."""
+def main(argv: list[str] | None = None) -> None:
+    """Write the three splits."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--step", type=int, choices=tuple(GENERATED), required=True)
     parser.add_argument("--out", type=Path, required=True)
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     splits = with_all_splits(load_pairs(str(ORIGINAL / "pairs.jsonl")), 0.05, 0.05)
     others = {row["title"]: row["others"] for row in read_json_lines(ORIGINAL / "other_titles.jsonl")}
-    held_out = {title for split in ("validation", "test") for title in splits[split]["title"]}
-    write_json_lines(arguments.out, demo_pairs(arguments.step, splits["train"].to_list(), others, held_out))
+    rows = {split: splits[split].to_list() for split in ("validation", "test")}
+    held_out = {row["title"] for split in rows.values() for row in split}
+    rows["train"] = demo_pairs(arguments.step, splits["train"].to_list(), others, held_out)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    for split, pairs in rows.items():
+        write_json_lines(arguments.out / f"{split}.jsonl", pairs)
 
 
 if __name__ == "__main__":

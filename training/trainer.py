@@ -30,6 +30,9 @@ class TitleTrainer(Seq2SeqTrainer):
         super().__init__(*args, compute_loss_func=self.token_loss, **kwargs)
         # The loss is ours; the model must not get the token count, which EncoderDecoderModel takes and ignores.
         self.model_accepts_loss_kwargs = False
+        if self.args.device.type == "cpu":
+            # The fused kernel's backward pass is slow there: a quarter of a step (benchmarks/training_speed.py).
+            self.model.set_attn_implementation("eager")
         self.samples = samples
         self.remove_callback(ProgressCallback)
         self.add_callback(SpeedCallback(self._titles_a_row()))
