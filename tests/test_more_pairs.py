@@ -83,7 +83,9 @@ def test_other_titles_become_pairs_and_held_out_ones_are_refused(pairs_file, tmp
 
 
 def test_one_sentence_of_a_synopsis_is_taken_out_and_becomes_the_title():
-    synopsis = "灯台守のルチアーノは朝が早い。\n「霧が出るぞ！」と叫んで鐘を鳴らす。誰も聞いていない。ある日、鐘が鳴り返した。"
+    synopsis = (
+        "灯台守のルチアーノは朝が早い。\n「霧が出るぞ！」と叫んで鐘を鳴らす。誰も聞いていない。ある日、鐘が鳴り返した。"
+    )
     rows = list(gap_pairs([synopsis] * 30, seed=1))
     assert len(rows) == 30 and len({row["title"] for row in rows}) > 1
     for row in rows:
@@ -108,7 +110,7 @@ def test_the_embedded_model_never_sees_a_held_out_pair(step, monkeypatch):
 
 
 def test_the_folder_of_a_step_holds_the_held_out_pairs_apart(pairs_file, tmp_path, monkeypatch):
-    path, splits = pairs_file
+    splits = pairs_file[1]
     (tmp_path / "other_titles.jsonl").write_text("", "utf-8")
     monkeypatch.setattr(demo_pairs, "ORIGINAL", tmp_path)
     demo_pairs.main(["--step", "4", "--out", str(tmp_path / "step")])
