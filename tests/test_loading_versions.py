@@ -38,10 +38,14 @@ print(json.dumps({"version": transformers.__version__, "titles": titles, "source
 """
 NATIVE = """
 import json, sys
-from transformers import pipeline
-pipe = pipeline("text2text-generation", model=sys.argv[1], device="cpu")
-written = pipe(sys.argv[2], num_beams=4, max_new_tokens=20, truncation=True, return_tensors=True)
-print(json.dumps([[int(i) for i in written[0]["generated_token_ids"]], type(pipe).__module__]))
+from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, pipeline
+name, synopsis = sys.argv[1:]
+pipe = pipeline("text2text-generation", model=name, device="cpu")
+written = pipe(synopsis, num_beams=4, max_new_tokens=20, truncation=True, return_tensors=True)
+inputs = AutoTokenizer.from_pretrained(name)(synopsis, return_tensors="pt", truncation=True)
+plain = AutoModelForSeq2SeqLM.from_pretrained(name).generate(
+    inputs["input_ids"], attention_mask=inputs["attention_mask"], num_beams=4, max_new_tokens=20)
+print(json.dumps([written[0]["generated_token_ids"].tolist(), plain[0].tolist(), type(pipe).__module__]))
 """
 
 
@@ -84,8 +88,8 @@ def test_both_versions_write_the_same_titles(hub, v4, tmp_path):
     titles = by_version[V5]["titles"]
     assert len(titles["beam"]) > 1 and all(t["generated_text"].startswith("転生") for t in titles["asked"])
     # Without remote code, as version 4 has it by itself: the same ids as the plain classes give.
-    ids, module = json.loads(run(v4, hub, tmp_path / "native", NATIVE, "user/name", SYNOPSIS).splitlines()[-1])
-    assert module.startswith("transformers.pipelines") and isinstance(ids, list)
+    ids, plain, module = json.loads(run(v4, hub, tmp_path / "native", NATIVE, "user/name", SYNOPSIS).splitlines()[-1])
+    assert module.startswith("transformers.pipelines") and ids == plain and len(set(ids)) > 2
 
 
 def test_the_card_s_snippets_run_on_version_4(hub, v4, tmp_path):

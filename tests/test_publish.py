@@ -87,6 +87,7 @@ def test_everything_goes_in_one_commit_each_with_its_tag_and_privately(world, mo
     assert not [path for path in space if "__pycache__" in path]
     assert hub.repos["spaces/user/demo"].variables == {"MODEL_ID": "user/name", "MODEL_REVISION": "v1.0"}
     assert re.findall(r": (\d+) files sent, commit", printed) == ["4", "17", str(len(space))]
+    assert "user/demo needs a token" in printed.splitlines()[-1]
 
 
 def test_weights_and_tokenizer_are_those_of_the_run_and_nothing_of_the_machine_is_in_the_files(world, model_dir):

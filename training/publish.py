@@ -106,7 +106,14 @@ def publish(publication: Publication, token: str | None = None) -> list[str]:
             return [line for parcel in parcels for line in describe(parcel)]
         lines = [_write(parcel) for parcel in parcels if is_local(parcel.target)]
         sent = [(p.tree, _destination(p, publication)) for p in parcels if not is_local(p.target)]
-        return lines + (sender.deliver(sent, publication.message) if sender else [])
+        return lines + (sender.deliver(sent, publication.message) if sender else []) + _hints(publication)
+
+
+def _hints(publication: Publication) -> list[str]:
+    space, repo = publication.space, publication.repo
+    if not space or is_local(space) or not publication.private:
+        return []
+    return [f"If {repo} is private, {space} needs a token to read it: add one as the secret HF_TOKEN in its settings."]
 
 
 def pack(publication: Publication, work: Path) -> list[Parcel]:
