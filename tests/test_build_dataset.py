@@ -203,7 +203,19 @@ def test_numbers_are_published_by_default_and_rebuild_the_texts(raw, built, tmp_
     said = capsys.readouterr()
     assert "1 are gone" in said.err and "1 have another text" in said.err
     main(["rebuild", "--ids", str(ids), "--input", str(raw), "--out", str(tmp_path / "from_raw")])
-    assert rows_of(tmp_path / "from_raw") == before
+    assert rows_of(tmp_path / "from_raw") == before and "other rules" not in said.err + capsys.readouterr().err
+
+
+def test_rebuilding_with_other_rules_than_the_publisher_s_is_told(raw, tmp_path, capsys):
+    rules = tmp_path / "mine.yaml"
+    rules.write_text("rules:\n  stars:\n    kind: span\n    where: title\n    patterns: ['★+']\n", "utf-8")
+    ids = tmp_path / "ids"
+    main(["--input", str(raw), "--out", str(tmp_path / "out"), "--rules", str(rules), "--push_to_hub", str(ids)])
+    command = ["rebuild", "--ids", str(ids), "--input", str(raw), "--out", str(tmp_path / "again")]
+    main(command)
+    assert "cleaned by other rules" in capsys.readouterr().err
+    main([*command, "--rules", str(rules)])
+    assert "other rules" not in capsys.readouterr().err
 
 
 def test_texts_are_handed_on_only_with_the_duty_accepted(raw, tmp_path, capsys):

@@ -1,5 +1,6 @@
 """The table of cleaning rules: read, checked, compiled. What the keys mean stands in `cleaning_rules.yaml`."""
 
+import hashlib
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,11 @@ _ANCHOR = re.compile(r"(?<!\[)\^|\$")
 
 class RulesError(ValueError):
     """A rules file that cannot be used; names the file, the rule and what to change."""
+
+
+def rules_version(*more: Path) -> str:
+    """Return 16 digits that name the bundled table together with the files in `more`."""
+    return hashlib.sha256(b"".join(path.read_bytes() for path in (RULES_FILE, *more))).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

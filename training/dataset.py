@@ -4,7 +4,6 @@ Texts never lie in memory together: cleaned rows wait in a Parquet file beside t
 an overview works on hashes, about 230 bytes a row.
 """
 
-import hashlib
 import json
 import re
 import shutil
@@ -24,7 +23,7 @@ from tqdm.auto import tqdm
 
 from training.clean_rows import CleanBatch, clean_rows
 from training.cleaning_report import CleaningReport
-from training.cleaning_rules import RULES_FILE
+from training.cleaning_rules import rules_version
 from training.collect import JST
 from training.decide import DROPPED, BuildError, Overview, decide
 from training.dedup import SIGNATURE
@@ -217,7 +216,6 @@ def facts_of(
     """Return what the card shows and later builds need: the build's own numbers, nobody's text."""
     source = settings.source
     day = datetime.fromtimestamp(test_since, JST).date().isoformat() if test_since is not None else ""
-    rules = hashlib.sha256(b"".join(path.read_bytes() for path in (RULES_FILE, *settings.rules_files))).hexdigest()
     columns = [{"name": name, "type": declared[name].dtype, "meaning": COLUMNS[name][2]} for name in declared]
     own = {
         "version": VERSION,
@@ -225,7 +223,7 @@ def facts_of(
         "collected": source.raw or "ncode" in declared,
         "from_api": source.raw,
         "source": "なろう小説API (https://dev.syosetu.com/man/api)" if source.raw else Path(source.name).name,
-        "rules": rules[:16],
+        "rules": rules_version(*settings.rules_files),
         "left_out": list(settings.drop),
         "validation_share": settings.validation_share,
         "test_since": day,

@@ -7,6 +7,7 @@
 """
 
 import argparse
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -14,8 +15,11 @@ from typing import Any
 
 import numpy as np
 from datasets import load_dataset
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from tqdm.auto import tqdm
 
+from training.cleaning_rules import rules_version
 from training.data import DataError
 from training.dataset import (
     KEPT,
@@ -71,6 +75,7 @@ def read_ids(source: str) -> dict[str, tuple[int, str]]:
 def rebuild(arguments: argparse.Namespace) -> dict[str, Any]:
     """Fetch, clean, compare, write; return the facts."""
     ids = read_ids(arguments.ids)
+    _compare_rules(arguments.ids, rules_version(*arguments.rules))
     listed = removal_list(arguments.removal_list)
     removed = removed_works(listed)
     raw = Path(arguments.input or arguments.out.with_name(arguments.out.name + ".raw"))
@@ -94,6 +99,23 @@ def rebuild(arguments: argparse.Namespace) -> dict[str, Any]:
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return facts
+
+
+def _compare_rules(source: str, ours: str) -> None:
+    """Say so when the list was made with other cleaning rules: the same work then has another checksum."""
+    try:
+        path = Path(source, "build.json")
+        if not path.is_file():
+            path = Path(hf_hub_download(source, "build.json", repo_type="dataset"))
+        theirs = json.loads(path.read_text(encoding="utf-8")).get("rules")
+    except (HfHubHTTPError, HFValidationError, OSError):
+        return  # a list without the numbers of its build
+    if theirs and theirs != ours:
+        tqdm.write(
+            f"{source} was cleaned by other rules (version {theirs}, here {ours}): give its publisher's files with --rules, or "
+            "texts that the rules treat differently will count as changed.",
+            file=sys.stderr,
+        )
 
 
 def _codes(kept: Path, ids: dict[str, tuple[int, str]], accept_changed: bool) -> tuple[np.ndarray, int]:
