@@ -250,6 +250,14 @@ def test_any_pairs_go_the_same_way(tmp_path):
     assert not (tmp_path / "ids").exists()
 
 
+def test_a_column_that_only_shares_its_name_with_one_of_the_site_is_not_taken_for_it(tmp_path):
+    rows = [row | {"genre": "宇宙SF", "points": i} for i, row in enumerate(list(read_json_lines(PAIRS))[:200])]
+    Dataset.from_list(rows).to_json(tmp_path / "pairs.jsonl", force_ascii=False)
+    main(["--input", str(tmp_path / "pairs.jsonl"), "--out", str(tmp_path / "out")])
+    train = load_dataset(str(tmp_path / "out"))["train"]
+    assert train.column_names == ["title", "synopsis", "points"] and set(train["points"]) <= set(range(200))
+
+
 @pytest.mark.parametrize(
     ("change", "error", "word"),
     [
@@ -268,6 +276,15 @@ def test_wrong_input_is_named_and_nothing_is_written(tmp_path, change, error, wo
     with pytest.raises(error, match=word):
         main([part for option in options.items() for part in option])
     assert sorted(p.name for p in tmp_path.iterdir()) == ["p.jsonl"]
+
+
+def test_load_dataset_notices_that_a_build_is_another_one(tmp_path):
+    rows = list(read_json_lines(PAIRS))[:300]
+    for part in (rows[:150], rows[150:]):
+        Dataset.from_list(part).to_parquet(tmp_path / "pairs.parquet")
+        main(["--input", str(tmp_path / "pairs.parquet"), "--out", str(tmp_path / "out")])
+        train = load_dataset(str(tmp_path / "out"))["train"]  # as a reader calls it
+        assert set(train["title"]) <= {row["title"] for row in part}
 
 
 def test_an_earlier_build_is_replaced_whole_and_other_folders_are_left_alone(raw, tmp_path):

@@ -28,6 +28,21 @@ def test_pairs_come_from_any_kind_of_file_or_folder(tmp_path):
         ], name
 
 
+@pytest.mark.parametrize("card", ["", "---\nconfigs:\n- config_name: default\n  data_files: train.jsonl\n---\n"])
+def test_a_folder_gives_the_rows_it_holds_now_not_those_of_an_earlier_one(tmp_path, card):
+    def write(folder, title):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "train.jsonl").write_text(json.dumps(ROW | {"title": title}, ensure_ascii=False), encoding="utf-8")
+        if card:
+            (folder / "README.md").write_text(card, encoding="utf-8")
+        return load_pairs(str(folder))["train"]["title"][0]
+
+    assert write(tmp_path / "mine", "赤い竜") == "赤い竜"
+    assert write(tmp_path / "mine", "青い竜") == "青い竜"
+    assert write(tmp_path / "other" / "mine", "白い竜") == "白い竜"
+    assert write(tmp_path / "mine", "黒い竜の帰り") == "黒い竜の帰り"
+
+
 def test_columns_can_be_named(tmp_path):
     (tmp_path / "p.jsonl").write_text('{"head": "題", "body": "本文"}\n', encoding="utf-8")
     pairs = load_pairs(str(tmp_path / "p.jsonl"), title_column="head", synopsis_column="body")

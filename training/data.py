@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
+import datasets
 from datasets import Dataset, DatasetDict, Features, Value, concatenate_datasets, load_dataset, load_from_disk
 from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
 
@@ -73,10 +74,28 @@ def _read(source: str, revision: str | None) -> DatasetDict:
             f"No pairs at {source}: there is no such file or folder, and it is not a Hub id like user/name."
         )
     try:
-        return load_dataset(source, revision=revision if not path.is_dir() else None)
+        return load_splits(source, revision)
     except (DatasetNotFoundError, FileNotFoundError, ConnectionError, ValueError) as error:
         reason = str(error).strip().split("\n")[0]
         raise DataError(f"Pairs {source} cannot be loaded: {reason}") from error
+
+
+def load_splits(source: str, revision: str | None = None) -> DatasetDict:
+    """`load_dataset` for the Hub or a folder, whose rows are always those that it holds now.
+
+    The stock cache knows a folder by its last name and its card: built anew, or beside another of that name, it would give
+    the old rows (datasets 5.2).
+    """
+    folder = Path(source)
+    if not folder.is_dir():
+        return load_dataset(source, revision=revision)
+    return load_dataset(source, cache_dir=str(Path(datasets.config.HF_DATASETS_CACHE) / "folders" / stamp(folder)))
+
+
+def stamp(folder: Path) -> str:
+    """Return a name for what a folder holds: its place and the names, sizes and times of its files."""
+    files = sorted((str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in folder.resolve().rglob("*"))
+    return hashlib.sha256(repr(files).encode()).hexdigest()[:16]
 
 
 def _read_file(path: Path) -> Dataset:

@@ -4,6 +4,7 @@ Texts never lie in memory together: cleaned rows wait in a Parquet file beside t
 an overview works on hashes, about 230 bytes a row.
 """
 
+import hashlib
 import json
 import re
 import shutil
@@ -201,7 +202,7 @@ def finish(work: Path, out: Path, facts: dict[str, Any], report: CleaningReport)
     """Write what goes with the shards, and put the folder in the place of an earlier build."""
     report.write(work)
     write_json(work / "build.json", facts)
-    write_text(work / "README.md", _local_card(facts))
+    write_text(work / "README.md", _local_card(work, facts))
     for name in (KEPT, SIGNATURES):
         (work / name).unlink()
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as aside:
@@ -244,11 +245,21 @@ def _keep_test_day(raw: Path, day: str) -> None:
             tqdm.write(f"{raw} is not writable ({error.strerror}): pass --test_since {day} to later builds.")
 
 
-def _local_card(facts: dict[str, Any]) -> str:
+def _local_card(work: Path, facts: dict[str, Any]) -> str:
     """The card of the folder itself, which is not published: where the Parquet files lie, and a word of warning."""
     files = "".join(f"  - split: {name}\n    path: data/{name}-*.parquet\n" for name in facts["counts"])
+    # `load_dataset` caches a folder under its name and this configuration: another build needs another one.
+    built = f"  description: rows {_digest(work)}\n"
     return (
-        f"---\nlanguage: ja\nconfigs:\n- config_name: default\n  data_files:\n{files}---\n\n"
+        f"---\nlanguage: ja\nconfigs:\n- config_name: default\n{built}  data_files:\n{files}---\n\n"
         "Built by `training/build_dataset.py` for use on this computer. Publish it with `--push_to_hub`, which writes the\n"
         "card and hands on numbers instead of the authors' texts; see `cleaning.md` for what cleaning did.\n"
     )
+
+
+def _digest(work: Path) -> str:
+    digest = hashlib.sha256()
+    for shard in sorted((work / "data").glob("*.parquet")):
+        with shard.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()[:16]

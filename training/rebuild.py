@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from datasets import load_dataset
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from tqdm.auto import tqdm
 
 from training.cleaning_rules import rules_version
-from training.data import DataError
+from training.data import DataError, load_splits
 from training.dataset import (
     KEPT,
     BuildSettings,
@@ -61,7 +60,7 @@ def read_ids(source: str) -> dict[str, tuple[int, str]]:
         DataError: not such a list.
     """
     try:
-        splits = load_dataset(source)
+        splits = load_splits(source)
     except (FileNotFoundError, ValueError) as error:
         raise DataError(f"{source} cannot be read: {str(error).splitlines()[0]}") from error
     ids: dict[str, tuple[int, str]] = {}

@@ -23,7 +23,7 @@ import xxhash
 from datasets import DatasetDict
 
 from training.collect import JST
-from training.data import DataError
+from training.data import DataError, load_splits
 from training.dedup import kin_links, signature
 
 SPLITS = ("train", "validation", "test")
@@ -151,11 +151,9 @@ def find_leaks(pairs: DatasetDict) -> list[str]:
 
 def main(argv: list[str] | None = None) -> int:
     """Check a data set for leaks; return the exit status."""
-    from datasets import load_dataset
-
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", required=True, help="folder or Hub id of a data set with title and synopsis")
-    pairs = load_dataset(parser.parse_args(argv).check)
+    pairs = load_splits(parser.parse_args(argv).check)
     if not all({"title", "synopsis"} <= set(split.column_names) for split in pairs.values()):
         raise DataError("The check reads the columns title and synopsis; this data set has not both of them.")
     leaks = find_leaks(pairs)

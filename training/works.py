@@ -68,7 +68,7 @@ class Source:
             raise DataError(f"{self.name} has no rows in it.")
         title = self._column(first, self.title_column, ("title",), "--title_column")
         synopsis = self._column(first, self.synopsis_column, SYNOPSIS_NAMES, "--synopsis_column")
-        kept = [name for name in COLUMNS if name in first and name not in (title, synopsis, "title", "synopsis")]
+        kept = [n for n in COLUMNS if n not in (title, synopsis, "title", "synopsis") and _suits(n, first)]
         yield _bare(first, title, synopsis, kept)
         for number, row in enumerate(rows, 2):
             # By these two a work is taken out again: none may come in unseen.
@@ -94,6 +94,12 @@ def from_api(row: dict[str, Any]) -> dict[str, Any]:
         name: _READ[name](row) if name in _READ else _typed(kind, row.get(api))
         for name, (kind, api, _) in COLUMNS.items()
     }
+
+
+def _suits(name: str, row: dict[str, Any]) -> bool:
+    """Whether a column of this name holds what the site's does: a genre in words is another column."""
+    value = row.get(name)
+    return name in row and (value in (None, "") or _typed(COLUMNS[name][0], value) is not None)
 
 
 def _bare(row: dict[str, Any], title: str, synopsis: str, kept: list[str]) -> dict[str, Any]:
