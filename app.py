@@ -96,7 +96,7 @@ def _write_tab(service: TitleService) -> list[Any]:
             yield html, "", gr.update(visible=not running), gr.update(visible=running)
 
     def on_why(event: gr.EventData) -> str:
-        return handlers.why(service, event.synopsis, event.title)
+        return handlers.why(service, event.synopsis, event.title, getattr(event, "guidance", None))
 
     run = write.click(
         on_write,

@@ -124,3 +124,17 @@ def test_a_mistake_on_the_command_line_is_one_sentence_and_leaves_nothing_behind
         main(["--input", "a.jsonl", "--output", "b.jsonl", *extra])
     assert words in str(stopped.value.code) and "\n" not in str(stopped.value.code)
     assert [p.name for p in tmp_path.iterdir()] == ["a.jsonl"]
+
+
+def test_a_beginning_will_do_where_the_synopsis_is_empty(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"synopsis": ""}\n', encoding="utf-8")
+    assert read_rows(path, settings=GenerationSettings(prefix="追放された")) == [{"synopsis": ""}]
+
+
+@pytest.mark.parametrize("column", ["titles", "title_1", "score_2"])
+def test_a_column_that_titles_would_overwrite_is_named(tmp_path, column):
+    path = tmp_path / "a.csv"
+    path.write_text(f"synopsis,{column}\n猫がいた。,元の題\n", encoding="utf-8")
+    with pytest.raises(BatchError, match=f"column {column} already"):
+        read_rows(path)

@@ -10,6 +10,7 @@ from narou_server import DAY, START, NarouServer, make_work, original_works
 from training.build_dataset import main
 from training.collect import main as collect
 from training.data import DataError, load_pairs, read_json_lines
+from training.dataset_publish import dataset_tree
 from training.decide import BuildError
 from training.shards import RawStore
 from training.split import find_leaks
@@ -173,6 +174,14 @@ def test_works_on_the_removal_list_are_nowhere(raw, tmp_path):
     removed.write_text("please remove me\n", encoding="utf-8")
     with pytest.raises(DataError, match=r"removal_list\.txt, line 1"):
         main(["--input", str(raw), "--out", str(tmp_path / "out"), "--removal_list", str(removed)])
+
+
+def test_works_removed_after_the_build_are_not_published_with_it(built, tmp_path, monkeypatch):
+    removed = next(iter(rows_of(built)))
+    (tmp_path / "removed.txt").write_text(f"{removed}\n", encoding="utf-8")
+    monkeypatch.setattr("training.works.REMOVAL_LIST", tmp_path / "removed.txt")
+    with pytest.raises(PublishError, match="on the removal list by now"):
+        dataset_tree(built, "user/name", "ids", "other", tmp_path)
 
 
 def test_numbers_are_published_by_default_and_rebuild_the_texts(raw, built, tmp_path, capsys):

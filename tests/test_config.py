@@ -59,3 +59,23 @@ def test_a_broken_recipe_is_named(tmp_path, content, words):
 def test_a_setting_that_cannot_be_used_is_named(flags, word):
     with pytest.raises(ConfigError, match=word):
         parse_arguments(flags)
+
+
+@pytest.mark.parametrize("flags", [["--config", "{}"], ["--config={}"]])
+def test_a_recipe_is_read_however_its_flag_is_written(tmp_path, flags):
+    path = tmp_path / "r.yaml"
+    path.write_text("architecture: bert2bert\neval_strategy: no\nsave_strategy: no\n", encoding="utf-8")
+    model, _, arguments = parse_arguments([*(f.format(path) for f in flags), "--dataset", "p.jsonl"])
+    assert model.architecture == "bert2bert" and arguments.eval_strategy == arguments.save_strategy == "no"
+
+
+@pytest.mark.parametrize("line", ["architecture: bart", "objective: denoies", "mixed_precision: fp8"])
+def test_a_value_that_a_setting_does_not_take_is_refused_in_a_recipe_too(tmp_path, line):
+    (tmp_path / "r.yaml").write_text(line, encoding="utf-8")
+    with pytest.raises(ConfigError, match=f"{line.split(':')[0]} .* must be one of"):
+        parse_arguments(["--config", str(tmp_path / "r.yaml"), "--dataset", "p.jsonl"])
+
+
+def test_beams_that_the_final_test_could_not_use_are_refused_before_the_run():
+    with pytest.raises(ConfigError, match="num_beams"):
+        parse_arguments(["--dataset", "p.jsonl", "--generation_num_beams", "32"])

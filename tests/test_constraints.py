@@ -48,3 +48,22 @@ def test_spaces_stand_only_between_words():
 
 def test_there_is_always_a_way_on():
     assert allowed([2], character_range=(2, 2), forbidden=("勇",)) == {END}
+
+
+def test_a_bracket_is_closed_in_whatever_width_the_vocabulary_has_it():
+    surfaces = ["", "", "薬", ")", "】"]
+    constraints = TitleConstraints(surfaces, END, 1, "令嬢（", (1, 20))
+    scores = constraints(torch.tensor([[START, 2]]), torch.zeros(1, 5))[0]
+    assert scores[3] == 0 and scores[4] == -float("inf") and scores[END] == -float("inf")
+    assert open_brackets("令嬢（薬)") == [] and open_brackets("[薬］") == [] and open_brackets("(薬］") is None
+
+
+def test_the_beginning_alone_is_no_title():
+    assert END not in allowed([], prefix="勇者の剣") and END in allowed([2], prefix="勇者の剣")
+
+
+def test_the_promises_outrank_a_penalty_that_forbids_every_way_on():
+    constraints = TitleConstraints(SURFACES, END, 1, "", (1, 5))
+    scores = torch.zeros(1, len(SURFACES))
+    scores[0, 6] = -float("inf")  # the closer, say by no_repeat_ngram_size
+    assert [i for i, s in enumerate(constraints(torch.tensor([[START, 5, 2, 3]]), scores)[0].tolist()) if s == 0] == [6]

@@ -136,3 +136,43 @@ def test_the_gap_sentence_is_the_one_that_shares_most():
     ids = [*range(20, 26), end, *range(30, 36), end, *range(20, 26), 40, end]
     assert gap_sentence(ids, end, random.Random(0)) in ((0, 7), (14, 22))
     assert gap_sentence([1, 2, end], end, random.Random(0)) is None
+
+
+def test_all_titles_of_a_synopsis_share_its_split():
+    rows = [{"title": f"題{i}の{k}", "synopsis": f"第{i}話のあらすじ。"} for i in range(200) for k in range(4)]
+    random.Random(1).shuffle(rows)
+    splits = with_all_splits(DatasetDict(train=Dataset.from_list(rows)), 0.2, 0.2)
+    synopses = [set(splits[name]["synopsis"]) for name in ("train", "validation", "test")]
+    assert all(synopses) and len(set.union(*synopses)) == sum(map(len, synopses)) == 200
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.csv", "title,synopsis\n題,前半はここまで,後半はどこへ\n".encode(), "line 2: more cells than the header"),
+        ("a.parquet", b"PAR1 but no more", "a.parquet"),
+        ("a.jsonl.gz", b"not gzip", "a.jsonl.gz"),
+        ("folder/train.jsonl", b'{"title": "a", "synopsis": "b"}\n{"title": ', "folder"),
+    ],
+)
+def test_what_cannot_be_read_is_one_sentence(tmp_path, name, content, words):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=words):
+        load_pairs(str(path.parent if "/" in name else path))
+
+
+def test_half_an_emoji_costs_the_half_alone(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"title": "竜\\ud83d", "synopsis": "竜がいた。"}\n', encoding="utf-8")
+    assert load_pairs(str(tmp_path / "a.jsonl"))["train"]["title"][0] == "竜"
+
+
+def test_another_version_of_the_code_tokenizes_anew(tokenizer, tmp_path, monkeypatch):
+    pairs = Dataset.from_list([ROW])
+    first = tokenize(pairs, tokenizer, 64, 32)
+    assert tokenize(pairs, tokenizer, 64, 32)._fingerprint == first._fingerprint
+    newer = tmp_path / "text.py"
+    newer.write_text("# another version", encoding="utf-8")
+    monkeypatch.setattr("titlegen.text.__file__", str(newer))
+    assert tokenize(pairs, tokenizer, 64, 32)._fingerprint != first._fingerprint

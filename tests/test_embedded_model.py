@@ -1,6 +1,7 @@
 """The embedded model keeps its promises: small, free of rights, made by this code, and fit to be shown."""
 
 import json
+import math
 
 import pytest
 from conftest import ROOT
@@ -8,6 +9,7 @@ from safetensors import safe_open
 
 from titlegen import GenerationSettings, load_pipeline
 from titlegen.constraints import open_brackets
+from titlegen.explain import explain
 from titlegen.novelty import known_titles
 from titlegen.settings import LENGTHS
 from titlegen.text import canonical
@@ -61,6 +63,20 @@ def test_every_example_of_the_page_gets_five_whole_titles(demo, method):
         titles = [t["generated_text"] for t in demo(synopsis, settings=GenerationSettings(method=method))]
         assert len(set(titles)) == len(titles) >= 4  # a title that is drawn twice is shown once
         assert all(LENGTHS["any"][1] >= len(title) >= 2 and open_brackets(title) == [] for title in titles)
+
+
+@pytest.mark.parametrize("guidance", [0.0, 0.8])
+def test_the_probabilities_of_why_are_those_of_the_score(demo, guidance):
+    compared = 0
+    for (synopsis,) in SYNOPSES:
+        for title in demo(synopsis, guidance=guidance, num_titles=5, return_tokens=True):
+            tokens = explain(demo, synopsis, title["generated_text"], guidance)["tokens"]
+            if [token["text"] for token in tokens] != [token["text"] for token in title["tokens"]]:
+                continue  # the same words can be cut in another way
+            mean = math.prod(token["probability"] for token in tokens) ** (1 / len(tokens))
+            assert mean == pytest.approx(title["score"], rel=0.02)
+            compared += 1
+    assert compared >= 3
 
 
 def test_it_goes_on_from_the_beginnings_that_the_page_offers(demo):

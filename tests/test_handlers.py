@@ -232,7 +232,7 @@ def test_why_without_a_synopsis_and_with_odd_input(service):
 def test_attention_is_a_distribution_over_the_synopsis_and_leaves_the_model_as_it_was(service, pipe):
     before = pipe(SYNOPSIS, settings=GenerationSettings(num_titles=2))
     implementation = pipe.model.config._attn_implementation
-    found = service.explain(SYNOPSIS, "薬屋の猫")
+    found = service.explain(SYNOPSIS, "薬屋の猫", 0.3)
     assert len(found["attention"]) == len(found["tokens"])
     for row in found["attention"]:
         assert len(row) == len(found["source"]) and sum(row) == pytest.approx(1, abs=0.02)
@@ -246,9 +246,16 @@ def test_the_probabilities_are_those_of_the_training_loss(service, pipe):
     ids = pipe.codec.encode_title("薬屋の猫", 32)
     source = pipe.codec.encode_synopsis(SYNOPSIS, pipe.max_source_tokens)
     loss = pipe.model(input_ids=torch.tensor([source]), labels=torch.tensor([ids])).loss.item()
-    tokens = service.explain(SYNOPSIS, "薬屋の猫")["tokens"]
+    tokens = service.explain(SYNOPSIS, "薬屋の猫", 0.3)["tokens"]
     assert len(tokens) == len(ids)
     assert -sum(math.log(token["probability"] + 1e-9) for token in tokens) / len(ids) == pytest.approx(loss, rel=0.05)
+
+
+def test_programs_get_no_title_that_is_cut_short():
+    cut = [{"title": "途中", "score": 0.2, "finished": False}, {"title": "全部", "score": 0.1, "finished": True}]
+    assert [title["title"] for title in api._finished(cut)] == ["全部"] and api._finished([]) == []
+    with pytest.raises(SettingsError, match="before a title was finished"):
+        api._finished(cut[:1])
 
 
 def test_bert2bert_can_be_explained_too(bert2bert_dir):

@@ -10,6 +10,7 @@ from conftest import ROOT, run_python
 from titlegen import GenerationSettings, load_pipeline
 from titlegen.guidance import guided
 from titlegen.loading import ModelError
+from titlegen.pipeline import TitleGenerationPipeline
 from titlegen.selection import pick_varied, similarity, unique
 from titlegen.settings import SettingsError
 
@@ -175,3 +176,25 @@ def test_titles_are_unique_and_varied():
     assert [t["score"] for t in kept] == [0.9, 0.6, 0.5]
     assert [t["generated_text"] for t in pick_varied(kept, 2)] == ["赤い竜の島", "猫と船"]
     assert similarity("竜", "竜") == 1 and similarity("赤い竜", "猫と船") == 0
+
+
+def test_settings_given_when_it_is_built_hold_for_every_call(pipe):
+    parts = {"model": pipe.model, "tokenizer": pipe.tokenizer, "task": pipe.task, "device": "cpu"}
+    pipe = TitleGenerationPipeline(**parts, num_return_sequences=3, prefix="転生")
+    titles = pipe(SYNOPSIS)
+    assert len(titles) == 3 and all(title["generated_text"].startswith("転生") for title in titles)
+    one = pipe(SYNOPSIS, num_return_sequences=1, max_length=20)
+    assert len(one) == 1 and one[0]["generated_text"].startswith("転生")
+    assert len(pipe(SYNOPSIS)) == 3
+
+
+@pytest.mark.parametrize("method", ["beam", "sample"])
+def test_a_title_that_is_continued_grows(pipe, method):
+    for title in pipe(SYNOPSIS, prefix="薬草園の令嬢（", method=method, num_titles=3, max_length=30):
+        assert len(title["generated_text"]) > 7 and title["generated_text"].startswith("薬草園の令嬢（")
+
+
+def test_a_penalty_never_leaves_it_without_a_way_on(pipe):
+    for method in ("beam", "sample"):
+        titles = pipe(SYNOPSIS, prefix="【薬草】の【薬草", max_length=9, method=method, num_titles=2)
+        assert [t["generated_text"] for t in titles] == ["【薬草】の【薬草】"]

@@ -26,7 +26,7 @@ def test_every_setting_is_labelled_explained_and_bounded_in_both_languages():
         ({"method": "magic"}, ("method", "beam, sample, diverse")),
         ({"prefix": "あ" * 61}, ("prefix", "60")),
         ({"prefix": "あ" * 20, "length": "short"}, ("prefix has 20", "12")),
-        ({"min_length": 50, "max_length": 20}, ("min_length 50", "max_length 20")),
+        ({"min_length": 50, "max_length": 20}, ("min_length asks for 50", "max_length allows 20")),
         ({"early_stopping": "yes"}, ("early_stopping", "true or false")),
         ({"seed": -1}, ("seed",)),
     ],
@@ -68,3 +68,21 @@ def test_cost_grows_with_everything_that_costs():
 def test_settings_cannot_be_changed_behind_the_checks():
     with pytest.raises(dataclasses.FrozenInstanceError):
         GenerationSettings().seed = 3
+
+
+def test_forbidden_words_are_the_same_in_every_width():
+    assert GenerationSettings(forbidden_words="薬草､ﾕｳｼｬ，〜 ！").forbidden == ("薬草", "ユウシャ", "~", "!")
+    for prefix, word in (("ユウシャ", "ﾕｳｼｬ"), ("やった！", "!")):
+        with pytest.raises(SettingsError, match="forbidden word"):
+            GenerationSettings(prefix=prefix, forbidden_words=word)
+
+
+def test_a_length_that_cannot_be_kept_names_the_setting_that_asks_for_it():
+    for changes, names in (
+        ({"length": "long", "max_length": 20}, ("length asks for 35", "max_length allows 20", "「長さ」では35字以上")),
+        ({"length": "short", "prefix": "あ" * 14}, ("but length allows 12", "change length")),
+        ({"min_length": 9, "max_length": 5}, ("min_length asks for 9", "max_length allows 5")),
+    ):
+        with pytest.raises(SettingsError) as error:
+            GenerationSettings(**changes)
+        assert all(name in str(error.value) + error.value.messages["ja"] for name in names), error.value.messages

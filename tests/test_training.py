@@ -141,6 +141,48 @@ def test_resuming_without_a_checkpoint_is_refused(tmp_path, wanted, word):
         main(flags(dataset=PAIRS, output_dir=tmp_path, resume_from_checkpoint=wanted, **TINY))
 
 
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory):
+    """A run that was killed after its second checkpoint: (folder, its arguments)."""
+    folder = tmp_path_factory.mktemp("stopped")
+    settings = TINY | {"max_steps": 4, "save_steps": 1, "logging_steps": 1}
+    rows = PAIRS.read_text("utf-8").splitlines(keepends=True)[:80]
+    (folder / "pairs.jsonl").write_text("".join(rows), "utf-8")
+    arguments = flags(dataset=folder / "pairs.jsonl", output_dir=folder / "run", report_to="none", **settings)
+    assert run_python("-c", KILLED, 2, *arguments, check=False).returncode == 9
+    with (folder / "pairs.jsonl").open("a", encoding="utf-8") as file:
+        file.writelines(PAIRS.read_text("utf-8").splitlines(keepends=True)[80:120])
+    return folder / "run", arguments
+
+
+def test_a_new_run_does_not_go_among_the_checkpoints_of_another(stopped):
+    with pytest.raises(ConfigError, match="checkpoints of an earlier run"):
+        main(stopped[1])
+
+
+def test_a_resumed_run_keeps_its_vocabulary_counts_its_hours_and_skips_half_a_checkpoint(stopped):
+    folder, arguments = stopped
+    vocabulary = (folder / "checkpoint-2" / "vocab.txt").read_bytes()
+    before = json.loads((folder / "checkpoint-2" / "trainer_state.json").read_text())["log_history"][-1]["seconds"]
+    (folder / "checkpoint-3").mkdir()  # killed while it was saved
+    (folder / "checkpoint-3" / "model.safetensors").write_bytes(b"half")
+    main([*arguments, "--resume_from_checkpoint", "true"])
+    assert (folder / "vocab.txt").read_bytes() == vocabulary
+    seconds = [e["seconds"] for e in json.loads((folder / "trainer_state.json").read_text())["log_history"]]
+    assert seconds == sorted(seconds) and json.loads((folder / "metrics.json").read_text())["train_seconds"] > before
+
+
+def test_few_pairs_and_fewer_checkpoints_than_asked_for_make_a_model_all_the_same(tmp_path, capsys):
+    rows = PAIRS.read_text("utf-8").splitlines(keepends=True)[:10]
+    (tmp_path / "few.jsonl").write_text("".join(rows), "utf-8")
+    settings = TINY | {"eval_strategy": "epoch", "save_strategy": "epoch", "num_train_epochs": 1, "max_steps": -1}
+    settings |= {"validation_share": 0, "average_checkpoints": 3, "vocab_size": 400}
+    main(flags(dataset=tmp_path / "few.jsonl", output_dir=tmp_path / "run", report_to="none", **settings))
+    said = capsys.readouterr().out
+    assert "too few pairs to hold any out" in said and "there are only 1" in said
+    assert (tmp_path / "run" / "metrics.json").exists()
+
+
 def test_a_user_s_mistake_is_one_sentence_and_writes_nothing(tmp_path):
     done = run_python("training/train.py", *flags(dataset="nowhere.jsonl", output_dir=tmp_path / "run"), check=False)
     assert done.returncode == 1

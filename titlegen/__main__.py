@@ -22,7 +22,7 @@ def main(argv: list[str] | None = None) -> None:
     try:
         settings = GenerationSettings.from_dict({k: v for k, v in arguments.items() if v is not None})
         kind_of(target)
-        rows = read_rows(source)
+        rows = read_rows(source, settings=settings)
         _write_titles(rows, target, settings, model, revision)
     except KeyboardInterrupt:
         sys.exit("stopped: nothing was written.")

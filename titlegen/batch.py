@@ -11,6 +11,7 @@ import csv
 import io
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,8 @@ class BatchError(SettingsError):
     """A file that cannot be used; the message is one sentence for the person who gave it."""
 
 
-def read_rows(path: Path, limit: int | None = None) -> list[dict[str, Any]]:
-    """Return the rows of a CSV or JSON Lines file, each with a synopsis to read.
+def read_rows(path: Path, limit: int | None = None, settings: GenerationSettings | None = None) -> list[dict[str, Any]]:
+    """Return the rows of a CSV or JSON Lines file, each with a synopsis to read (or a beginning, in `settings`).
 
     Raises:
         BatchError: names the file and the line, what is wrong and what to do.
@@ -49,15 +50,24 @@ def read_rows(path: Path, limit: int | None = None) -> list[dict[str, Any]]:
             f"{path.name} has no column {' or '.join(SYNOPSIS_NAMES[:2])}; it has {', '.join(map(str, rows[0]))[:200]}.",
             f"{path.name} に synopsis（または story）という列がありません。",
         )
+    if taken := next((str(n) for row in rows for n in row if _is_ours(n)), None):
+        raise BatchError(
+            f"{path.name} has a column {taken} already, where titles would be written: rename or remove it.",
+            f"{path.name} には、題を書き込む列 {taken} がもうあります。名前を変えるか消してください。",
+        )
     for number, row in enumerate(rows, 1):
         try:
-            check_synopsis(row.get(name), GenerationSettings())
+            check_synopsis(row.get(name), settings or GenerationSettings())
         except SettingsError as error:
             messages = error.messages
             raise BatchError(
                 f"{path.name}, row {number}: {messages['en']}", f"{path.name} の{number}行目：{messages['ja']}"
             ) from error
     return rows
+
+
+def _is_ours(name: str) -> bool:
+    return name == "titles" or re.fullmatch(r"(title|score)_\d+", name) is not None
 
 
 def synopsis_column(row: dict[str, Any]) -> str | None:

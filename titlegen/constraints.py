@@ -6,33 +6,32 @@ and a length is a length in characters, as people count titles.
 This module travels with a published model.
 """
 
-import unicodedata
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from transformers import LogitsProcessor, StoppingCriteria
 
-from .text import TitleCodec
+from .text import TitleCodec, fold
 
 BRACKETS = {
     "「": "」",
     "『": "』",
     "【": "】",
     "（": "）",
-    "(": ")",
     "〈": "〉",
     "《": "》",
     "［": "］",
-    "[": "]",
     "〔": "〕",
 }
+WIDE = str.maketrans("()[]", "（）［］")  # a vocabulary may hold the other half of a bracket in another width
 CLOSERS = {closer: opener for opener, closer in BRACKETS.items()}
 
 
 def open_brackets(text: str) -> list[str] | None:
     """Return the brackets still open at the end of `text`, outermost first; None if `text` is already broken."""
     stack: list[str] = []
+    text = text.translate(WIDE)
     for i, character in enumerate(text):
         if character in BRACKETS:
             stack.append(character)
@@ -66,15 +65,18 @@ class TitleConstraints(LogitsProcessor):
         self.surfaces, self.end_id = surfaces, end_id
         self.prompt_length, self.prefix = prompt_length, prefix
         self.shortest, self.longest = character_range
+        self.least = len(prefix) + 1 if prefix else 0  # the beginning alone is no continuation
         self.lengths = torch.tensor([len(s) for s in surfaces])
         self.never = self.lengths == 0  # special tokens, the unknown token
         self.never[end_id] = False
         self.spaces = [i for i, s in enumerate(surfaces) if s == " "]
-        self.bracket_ids = [i for i, s in enumerate(surfaces) if any(c in BRACKETS or c in CLOSERS for c in s)]
-        folded = [_folded(s) for s in surfaces] if forbidden else []  # the whole vocabulary, for each call
+        self.bracket_ids = [
+            i for i, s in enumerate(surfaces) if any(c in BRACKETS or c in CLOSERS for c in s.translate(WIDE))
+        ]
+        folded = [fold(s) for s in surfaces] if forbidden else []  # the whole vocabulary, for each call
         self.completions = [
             (word[:k], torch.tensor(ids))
-            for word in map(_folded, forbidden)
+            for word in map(fold, forbidden)
             for k in range(len(word))
             if (ids := [i for i, s in enumerate(folded) if _completes(s, word, k)])
         ]
@@ -83,7 +85,10 @@ class TitleConstraints(LogitsProcessor):
         """Return `scores` (rows, vocabulary) with -inf for every forbidden token; `input_ids` is (rows, tokens)."""
         rows = input_ids[:, self.prompt_length :].tolist()
         banned = torch.stack([self._banned(self.prefix + "".join(self.surfaces[i] for i in row)) for row in rows])
-        return scores.masked_fill(banned.to(scores.device), -float("inf"))
+        kept = scores.masked_fill(banned.to(scores.device), -float("inf"))
+        # Where a penalty (no repeated n-gram) has banned all that may follow, the promises outrank it.
+        stuck = kept.isneginf().all(-1, keepdim=True)
+        return torch.where(stuck & ~banned.to(scores.device), 0.0, kept)
 
     def _banned(self, text: str) -> torch.Tensor:
         stack = open_brackets(text) or []
@@ -97,19 +102,14 @@ class TitleConstraints(LogitsProcessor):
             )
         if not text or text[-1] == " ":
             banned[self.spaces] = True
-        folded = _folded(text) if self.completions else ""
+        folded = fold(text) if self.completions else ""
         for beginning, ids in self.completions:
             if folded.endswith(beginning):
                 banned[ids] = True
-        banned[self.end_id] = bool(stack) or len(text.rstrip()) < self.shortest
+        banned[self.end_id] = bool(stack) or len(text.rstrip()) < max(self.shortest, self.least)
         if banned.all():  # no way on: a short title is better than none
             banned[self.end_id] = False
         return banned
-
-
-def _folded(text: str) -> str:
-    """Return `text` for comparing words: a full-width sign is the same as its half-width one."""
-    return unicodedata.normalize("NFKC", text)
 
 
 def _completes(surface: str, word: str, written: int) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from .guidance import guided
 from .settings import GenerationSettings, check_synopsis
 
 ALTERNATIVES = 3
@@ -19,8 +20,8 @@ UNKNOWN = "〓"  # what Japanese printers set for a character they have not got
 
 
 @torch.inference_mode()
-def explain(pipe: Any, synopsis: str, title: str) -> dict[str, Any]:
-    """Explain `title` as a title of `synopsis`.
+def explain(pipe: Any, synopsis: str, title: str, guidance: float = GenerationSettings().guidance) -> dict[str, Any]:
+    """Explain `title` as a title of `synopsis`, written with `guidance` (see `GenerationSettings`).
 
     Returns a dictionary:
         ``tokens``: one for each token of the title, the end token last:
@@ -41,13 +42,16 @@ def explain(pipe: Any, synopsis: str, title: str) -> dict[str, Any]:
     target = torch.tensor([[start, *pipe.codec.encode_title(title, _positions(pipe))]], device=pipe.device)
     with eager_attention(pipe.model):
         output = pipe.model(input_ids=source, decoder_input_ids=target[:, :-1], output_attentions=True, use_cache=False)
+        logits = output.logits
+        for guide in pipe.guides(GenerationSettings(guidance=guidance)):
+            logits = guided(logits, guide.logits(target[:, :-1]), guide.strength)
     weights = torch.stack([layer[0].float().mean(0) for layer in output.cross_attentions]).mean(0)
     texts = [UNKNOWN if i == pipe.codec.unk_id else text for i, text in enumerate(pipe.surfaces)]
     source_texts = [texts[i] for i in source[0].tolist()]
     weights[:, [text == "" for text in source_texts]] = 0.0
     weights /= weights.sum(-1, keepdim=True).clamp_min(1e-9)
     return {
-        "tokens": _tokens(output.logits[0].float().softmax(-1), target[0, 1:], texts),
+        "tokens": _tokens(logits[0].float().softmax(-1), target[0, 1:], texts),
         "source": source_texts,
         "attention": [[round(w, 4) for w in row] for row in weights.tolist()],
     }

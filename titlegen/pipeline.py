@@ -19,8 +19,9 @@ from .constraints import TitleConstraints, Watcher
 from .guidance import SourceGuidance, guided
 from .selection import pick_varied, unique
 from .settings import GenerationSettings, SettingsError, check_synopsis
-from .text import canonical, codec_for
+from .text import canonical, codec_for, display
 
+ONE_TITLE = GenerationSettings(num_titles=1)
 _GENERATE_NAMES = {"num_return_sequences": "num_titles"}  # generate()'s word -> the setting's name
 
 
@@ -61,10 +62,17 @@ class TitleGenerationPipeline(Pipeline):
     ) -> tuple[dict, dict, dict]:
         if settings is not None and controls:
             raise SettingsError(f"Give either settings or single controls, not both: {', '.join(controls)}.")
-        settings = settings or settings_from(controls)
-        settings = settings.replace(prefix=canonical(settings.prefix))  # what is written is what comes back
-        shared = {"settings": settings}
-        return shared, shared | {"on_step": on_step}, shared | {"return_tokens": return_tokens}
+        shared: dict[str, Any] = {}
+        if settings is not None or controls:
+            settings = settings or settings_from(controls, self._given_when_built())
+            shared["settings"] = settings.replace(prefix=canonical(settings.prefix))  # what is written comes back so
+        forward = shared | ({"on_step": on_step} if on_step else {})
+        return shared, forward, shared | ({"return_tokens": True} if return_tokens else {})
+
+    def _given_when_built(self) -> dict[str, Any]:
+        """Return the settings that `pipeline(..., num_return_sequences=3)` was built with: a call changes only its own."""
+        built = getattr(self, "_preprocess_params", {}).get("settings")
+        return built.to_dict() if built else {}
 
     @property
     def max_source_tokens(self) -> int:
@@ -74,19 +82,19 @@ class TitleGenerationPipeline(Pipeline):
         positions = getattr(encoder, "max_position_embeddings", None) or 512
         return min(getattr(config, "max_source_length", None) or 512, positions)
 
-    def preprocess(self, synopsis: str, settings: GenerationSettings) -> dict[str, torch.Tensor]:
+    def preprocess(self, synopsis: str, settings: GenerationSettings = ONE_TITLE) -> dict[str, torch.Tensor]:
         """Return `input_ids` and `attention_mask`, each (1, source tokens)."""
         check_synopsis(synopsis, settings)
         ids = torch.tensor([self.codec.encode_synopsis(synopsis, self.max_source_tokens)])
         return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
 
-    def _forward(self, inputs: dict, settings: GenerationSettings, on_step: Callable | None = None) -> dict:
+    def _forward(self, inputs: dict, settings: GenerationSettings = ONE_TITLE, on_step: Callable | None = None) -> dict:
         """Generate for a batch: returns `sequences` and `log_probs`, both (batch, candidates, decoder tokens - 1)."""
         prompt = self._decoder_prompt(settings)
         batch = inputs["input_ids"].shape[0]
         encoded = self.model.get_encoder()(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"])
         hidden = encoded.last_hidden_state
-        guidance = self._guidance(settings)
+        guidance = self.guides(settings)
         with torch.random.fork_rng(devices=_cuda_devices(hidden)):
             torch.manual_seed(settings.seed)
             sequences = self.model.generate(
@@ -102,7 +110,9 @@ class TitleGenerationPipeline(Pipeline):
         shape = (batch, sequences.shape[0] // batch, -1)
         return {"sequences": sequences[:, prompt.shape[1] :].reshape(shape), "log_probs": log_probs.reshape(shape)}
 
-    def postprocess(self, outputs: dict, settings: GenerationSettings, return_tokens: bool = False) -> list[dict]:
+    def postprocess(
+        self, outputs: dict, settings: GenerationSettings = ONE_TITLE, return_tokens: bool = False
+    ) -> list[dict]:
         """Turn one synopsis's candidates into titles, best first."""
         candidates = [
             self._title(ids, log_probs, settings.prefix, return_tokens)
@@ -115,8 +125,8 @@ class TitleGenerationPipeline(Pipeline):
         length = ids.index(self.codec.end_id) + 1 if self.codec.end_id in ids else len(ids)
         ids, log_probs = ids[:length], log_probs[:length]
         title = {
-            "generated_text": (prefix + self.codec.decode(ids)).strip(),
-            "score": round(math.exp(sum(log_probs) / len(log_probs)), 4),
+            "generated_text": self._joined(prefix, self.codec.decode(ids)),
+            "score": round(math.exp(sum(log_probs) / max(1, len(log_probs))), 4),
         }
         if return_tokens:
             title["tokens"] = [
@@ -125,6 +135,12 @@ class TitleGenerationPipeline(Pipeline):
             ]
         return title
 
+    @staticmethod
+    def _joined(prefix: str, written: str) -> str:
+        """Return the whole title: signs in the width that suits both parts, the beginning as it was given."""
+        title = display(prefix + written)
+        return (title if title.startswith(prefix) else prefix + written).strip()
+
     def _decoder_prompt(self, settings: GenerationSettings) -> torch.Tensor:
         """Return the start token and the prefix's tokens, (1, tokens)."""
         start = self.model.generation_config.decoder_start_token_id
@@ -132,7 +148,7 @@ class TitleGenerationPipeline(Pipeline):
             start = self.model.config.decoder_start_token_id
         return torch.tensor([[start, *self.codec.encode(settings.prefix)]], device=self.device)
 
-    def _guidance(self, settings: GenerationSettings) -> list[SourceGuidance]:
+    def guides(self, settings: GenerationSettings) -> list[SourceGuidance]:
         """Return what holds titles to their synopsis, if anything is to."""
         if not settings.guidance:
             return []
@@ -184,9 +200,9 @@ class TitleGenerationPipeline(Pipeline):
         return logits[:, prompt_length - 1 :].float().log_softmax(-1).gather(-1, chosen).squeeze(-1)
 
 
-def settings_from(controls: dict[str, Any]) -> GenerationSettings:
-    """Build settings from keywords as `generate()` names them; one title unless asked for more."""
-    values = {"num_titles": 1} | {_GENERATE_NAMES.get(name, name): value for name, value in controls.items()}
+def settings_from(controls: dict[str, Any], others: dict[str, Any] | None = None) -> GenerationSettings:
+    """Build settings from keywords as `generate()` names them; what is not named is as in `others`, or one title."""
+    values = (others or ONE_TITLE.to_dict()) | {_GENERATE_NAMES.get(n, n): value for n, value in controls.items()}
     if "do_sample" in values:
         values["method"] = "sample" if values.pop("do_sample") else "beam"
     return GenerationSettings.from_dict(values)

@@ -32,7 +32,7 @@ def generate_endpoint(service: TitleService) -> Callable[..., list[dict[str, Any
         synopsis, *rest = map(sendable, values)
         with _one_sentence():
             settings = GenerationSettings.from_dict(dict(zip(controls(), rest, strict=True)))
-            titles = service.write(synopsis, settings).titles
+            titles = _finished(service.write(synopsis, settings).titles)
         return [_entry(title, service.info) for title in titles]
 
     generate.__signature__ = inspect.Signature(
@@ -49,15 +49,30 @@ def generate_endpoint(service: TitleService) -> Callable[..., list[dict[str, Any
     return generate
 
 
+def _finished(titles: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the titles that were finished in time.
+
+    Raises:
+        SettingsError: there are some, but none is finished.
+    """
+    whole = [title for title in titles if title["finished"]]
+    if titles and not whole:
+        raise SettingsError(
+            "The time for one call was over before a title was finished: ask for fewer or shorter ones."
+        )
+    return whole
+
+
 def explain_endpoint(service: TitleService) -> Callable[[str, str], dict[str, Any]]:
     """Return the function behind `/explain`."""
 
-    def explain(synopsis: str, title: str) -> dict[str, Any]:
+    def explain(synopsis: str, title: str, guidance: float = GenerationSettings().guidance) -> dict[str, Any]:
         """Explain a title: how sure the model was of each token, and where in the synopsis it looked.
 
         Args:
             synopsis: the synopsis the title is for; may be empty.
             title: any title, generated or your own, at most 100 characters.
+            guidance: the setting it was written with.
 
         Returns:
             "tokens" (text, probability, alternatives), "source" (the synopsis's tokens) and "attention" (a row of
@@ -66,7 +81,8 @@ def explain_endpoint(service: TitleService) -> Callable[[str, str], dict[str, An
         with _one_sentence():
             if not isinstance(title, str) or not title.strip() or len(title) > 100:
                 raise SettingsError("title must have 1 to 100 characters.", "題は1〜100字にしてください。")
-            return service.explain(sendable(synopsis), sendable(title))
+            settings = GenerationSettings(guidance=guidance)
+            return service.explain(sendable(synopsis), sendable(title), settings.guidance)
 
     return explain
 

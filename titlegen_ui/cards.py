@@ -114,10 +114,10 @@ def finished(run: dict[str, Any], content: str) -> str:
     return f'<div class="run"{attributes(data_run=json.dumps(run, ensure_ascii=False))}>{content}</div>'
 
 
-def comparison(columns: list[tuple[str, str]]) -> str:
-    """Return presets side by side: (label as HTML, cards as HTML) for each."""
+def comparison(columns: list[tuple[str, str]], synopsis: str) -> str:
+    """Return presets side by side: (label as HTML, cards as HTML) for each; favourites remember the synopsis."""
     cells = "".join(f"<section><h3>{label}</h3>{content}</section>" for label, content in columns)
-    return f'<div class="compare">{cells}</div>'
+    return f'<div class="compare"{attributes(data_run=json.dumps({"synopsis": synopsis}, ensure_ascii=False))}>{cells}</div>'
 
 
 def reasons(title: str, explanation: dict[str, Any]) -> str:
@@ -146,7 +146,7 @@ def reasons(title: str, explanation: dict[str, Any]) -> str:
 
 
 def _token(index: int, token: dict[str, Any]) -> str:
-    others = " ／ ".join(f"{o['text'] or '（終）'} {100 * o['probability']:.1f}%" for o in token["alternatives"])
+    others = " ／ ".join(f"{o['text'] or '∎'} {100 * o['probability']:.1f}%" for o in token["alternatives"])
     share = token["probability"] ** 0.5  # the eye sees differences among small probabilities
     values = attributes(data_index=index, data_others=others, style=f"--share:{share:.2f}")
     percent = f"<small>{100 * token['probability']:.0f}%</small>"

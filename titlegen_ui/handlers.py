@@ -83,6 +83,7 @@ def result_html(result: Result, synopsis: str, settings: GenerationSettings, inf
         permalink(link), as_python(link, link.model or "models/demo"), as_curl(link, parameter_names())
     )
     run = {"synopsis": synopsis, "link": permalink(link), "titles": [title["title"] for title in titles]}
+    run["guidance"] = settings.guidance
     return cards.finished(run, notes + cards.title_cards(titles) + share)
 
 
@@ -112,8 +113,8 @@ def _compared(service: TitleService, synopsis: str, base: GenerationSettings, st
         settings = PRESETS[name].settings(**kept)
         for event in () if stop.is_set() else service.stream(synopsis, settings, stop):
             columns[name] = _column(event, service.info)
-            yield cards.comparison(_labelled(columns)), True
-    yield cards.comparison(_labelled(columns)), False
+            yield cards.comparison(_labelled(columns), synopsis), True
+    yield cards.comparison(_labelled(columns), synopsis), False
 
 
 def _column(event: Step | Result, info: ModelInfo | None) -> str:
@@ -141,7 +142,7 @@ def write_file(
                 f"The file is larger than {BATCH_BYTES // 1_000_000} MB: split it.",
                 f"ファイルが{BATCH_BYTES // 1_000_000} MBより大きいので、分けてください。",
             )
-        rows = read_rows(Path(path), limit=BATCH_LIMIT)
+        rows = read_rows(Path(path), BATCH_LIMIT, settings)
         if settings.cost(len(rows)) > BATCH_COST:
             raise BatchError(
                 "This is too much work at once: take fewer rows, titles or beams.",
@@ -177,11 +178,12 @@ def _file_written(
         yield cards.note(both(key, done=len(done), total=len(rows))), str(target), False
 
 
-def why(service: TitleService, synopsis: str, title: str) -> str:
-    """Return the view of why a title came about."""
+def why(service: TitleService, synopsis: str, title: str, guidance: float | None = None) -> str:
+    """Return the view of why a title came about, under the guidance it was written with."""
     try:
         title = sendable(str(title))[:100].removesuffix("…")
-        return cards.reasons(title, service.explain(synopsis, title))
+        guided = GenerationSettings() if guidance is None else GenerationSettings(guidance=guidance)
+        return cards.reasons(title, service.explain(synopsis, title, guided.guidance))
     except Exception as error:
         return cards.error_note(error)
 

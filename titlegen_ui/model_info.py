@@ -16,7 +16,7 @@ from .texts import both
 
 SHOWN_METRICS = {
     "rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "rougeL": "ROUGE-L", "chrf": "chrF",
-    "distinct_1": "distinct-1", "distinct_2": "distinct-2", "copies": "copies",
+    "distinct_1": "distinct-1", "distinct_2": "distinct-2", "copies": both("model.copies"),
 }  # fmt: skip
 WIDTH, HEIGHT, MARGIN = 560, 220, 36  # of the curve, in SVG units
 
@@ -169,12 +169,12 @@ def curve_svg(history: list[dict[str, Any]]) -> str:
     )
     axis = (
         f'<text x="4" y="{MARGIN}">{top:.2f}</text><text x="4" y="{HEIGHT - MARGIN}">{bottom:.2f}</text>'
-        f'<text x="{WIDTH - MARGIN}" y="{HEIGHT - 10}" text-anchor="end">{last:,} steps</text>'
+        f'<text x="{WIDTH - MARGIN}" y="{HEIGHT - 10}" text-anchor="end">{last:,}</text>'
     )
     legend = f'<p class="legend"><i class="loss"></i>{both("model.train_loss")} <i class="eval_loss"></i>{both("model.eval_loss")}</p>'
     return (
         f'<h3>{both("model.curve")}</h3><svg class="curve" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
-        f'aria-label="loss {top:.2f} to {bottom:.2f}">{axis}{lines}</svg>{legend}'
+        f'aria-label="loss: {top:.2f} → {bottom:.2f}">{axis}{lines}</svg>{legend}'
     )
 
 

@@ -125,11 +125,11 @@ class TitleService:
         with self._model_lock:
             return work(pipe)
 
-    def explain(self, synopsis: str, title: str) -> dict[str, Any]:
+    def explain(self, synopsis: str, title: str, guidance: float) -> dict[str, Any]:
         """Return why a title came about (see `titlegen.explain`)."""
         from titlegen.explain import explain  # imports torch, which the page must not wait for
 
-        return self.exclusively(lambda pipe: explain(pipe, synopsis, title))
+        return self.exclusively(lambda pipe: explain(pipe, synopsis, title, guidance))
 
     def write(self, synopsis: str, settings: GenerationSettings) -> Result:
         """Write titles and return them all at once."""

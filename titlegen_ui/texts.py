@@ -96,8 +96,8 @@ _TEXTS: dict[str, tuple[str, str]] = {
     ),
     "why.title": ("この題が生まれたわけ", "How this title came about"),
     "why.about": (
-        "濃い言葉ほど迷わず選ばれました。言葉を選ぶと、そのときモデルがあらすじのどこを見ていたかが光ります。",
-        "The darker a word, the surer the model was. Choose a word to see where in the synopsis it was looking.",
+        "濃い言葉ほど迷わず選ばれました。言葉を選ぶと、そのときモデルがあらすじのどこを見ていたかが光ります。∎は題の終わりです。",
+        "The darker a word, the surer the model was. Choose a word to see where in the synopsis it was looking. ∎ is the end of the title.",
     ),
     "why.synopsis": ("あらすじのどこを見たか", "Where it looked"),
     "why.no_synopsis": ("あらすじなしで書いた題です。", "This title was written without a synopsis."),
@@ -138,6 +138,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "model.trained": ("学習した組", "Training pairs"),
     "model.metrics": ("成績（テスト用の組で）", "Scores on held-out pairs"),
     "model.metric": ("指標", "Metric"),
+    "model.copies": ("学習した題と同じもの", "copies"),
     "model.model": ("このモデル", "This model"),
     "model.baseline": ("あらすじの最初の文", "First sentence of the synopsis"),
     "model.curve": ("学習曲線（損失）", "Training curve (loss)"),

@@ -5,6 +5,7 @@
 A recipe is a flat YAML file whose keys are the fields below. `--help` prints every one with its default.
 """
 
+import argparse
 import sys
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
@@ -14,6 +15,9 @@ from typing import Any
 import torch
 import yaml
 from transformers import HfArgumentParser, Seq2SeqTrainingArguments
+from transformers.trainer_utils import IntervalStrategy
+
+from titlegen.settings import GenerationSettings
 
 
 class ConfigError(ValueError):
@@ -169,8 +173,9 @@ class TitleTrainingArguments(Seq2SeqTrainingArguments):
         self.remove_unused_columns = False
         self.length_column_name = "length"
         try:
+            GenerationSettings(num_titles=1, num_beams=self.generation_num_beams)
             super().__post_init__()
-        except ValueError as error:
+        except ValueError as error:  # SettingsError is one
             raise ConfigError(" ".join(str(error).split())) from error
 
 
@@ -191,18 +196,36 @@ def parse_arguments(argv: list[str] | None = None) -> tuple[ModelArguments, Data
     argv = list(sys.argv[1:] if argv is None else argv)
     parser = HfArgumentParser([ModelArguments, DataArguments, TitleTrainingArguments], allow_abbrev=False)
     parser.add_argument("--config", help="YAML recipe; flags override it.")
-    config = argv[argv.index("--config") + 1] if "--config" in argv[:-1] else None
+    recipe = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    recipe.add_argument("--config")
+    config = recipe.parse_known_args(argv)[0].config
     known = {f.name for kind in parser.dataclass_types for f in fields(kind) if f.init}
     if config:
-        parser.set_defaults(**read_recipe(config, known))
+        parser.set_defaults(**read_recipe(config, known, _choices(parser)))
     for flag in (a.split("=")[0] for a in argv if a.startswith("--")):
         if flag.removeprefix("--").removeprefix("no_") not in known | {"config", "help"}:
             raise ConfigError(_unknown("flag", flag.removeprefix("--"), known))
     return parser.parse_args_into_dataclasses(args=argv)[:3]
 
 
-def read_recipe(path: str | Path, known: set[str]) -> dict[str, Any]:
-    """Return a recipe's settings; lists and numbers as text, as the command line would give them."""
+def evaluate_never(arguments: TitleTrainingArguments) -> None:
+    """Switch evaluation off where no pair is left to evaluate on, and say so."""
+    if arguments.eval_strategy != IntervalStrategy.NO:
+        print("There are too few pairs to hold any out for validation: this run is not evaluated on the way.")
+        arguments.eval_strategy, arguments.do_eval = IntervalStrategy.NO, False
+
+
+def _choices(parser: argparse.ArgumentParser) -> dict[str, list[str]]:
+    # argparse checks what the command line gives, but not the defaults, which a recipe sets.
+    return {action.dest: list(action.choices) for action in parser._actions if action.choices and action.nargs is None}
+
+
+def read_recipe(path: str | Path, known: set[str], choices: dict[str, list[str]] | None = None) -> dict[str, Any]:
+    """Return a recipe's settings; lists and numbers as text, as the command line would give them.
+
+    Raises:
+        ConfigError: no recipe, not YAML, a setting that does not exist, or a value that it does not take.
+    """
     try:
         values = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
     except OSError as error:
@@ -214,6 +237,11 @@ def read_recipe(path: str | Path, known: set[str]) -> dict[str, Any]:
     for name in values:
         if name not in known:
             raise ConfigError(_unknown(f"key in {path}:", name, known))
+        taken = (choices or {}).get(name)
+        if taken and values[name] is False and "no" in taken:
+            values[name] = "no"  # what YAML reads an unquoted `no` as
+        if taken and values[name] is not None and str(values[name]) not in map(str, taken):
+            raise ConfigError(f"{name} in {path} must be one of {', '.join(map(str, taken))}, but is {values[name]}.")
     # YAML reads 5e-5 as text and argparse converts text; numbers keep their type.
     return values
 

@@ -13,6 +13,9 @@ import datasets
 from datasets import Dataset, DatasetDict, Features, Value, concatenate_datasets, load_dataset, load_from_disk
 from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
 
+UNREADABLE = (  # what the libraries below raise for files and repositories that cannot be read
+    DatasetGenerationError, DatasetNotFoundError, OSError, EOFError, ConnectionError, ValueError, lzma.LZMAError,
+)  # fmt: skip
 SYNOPSIS_NAMES = ("synopsis", "story")
 SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")  # the text ones also as .gz or .xz
 
@@ -63,6 +66,18 @@ def stream_rows(source: str, revision: str | None = None) -> Iterator[dict[str, 
 
 
 def _read(source: str, revision: str | None) -> DatasetDict:
+    try:
+        return _read_anything(source, revision)
+    except DataError:
+        raise
+    except UNREADABLE as error:
+        if isinstance(error.__cause__, DataError):
+            raise error.__cause__ from None
+        reason = str(error.__cause__ or error).strip().split("\n")[0]
+        raise DataError(f"Pairs {source} cannot be loaded: {reason}") from error
+
+
+def _read_anything(source: str, revision: str | None) -> DatasetDict:
     path = Path(source)
     if path.is_file():
         return DatasetDict(train=_read_file(path))
@@ -73,11 +88,7 @@ def _read(source: str, revision: str | None) -> DatasetDict:
         raise DataError(
             f"No pairs at {source}: there is no such file or folder, and it is not a Hub id like user/name."
         )
-    try:
-        return load_splits(source, revision)
-    except (DatasetNotFoundError, FileNotFoundError, ConnectionError, ValueError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise DataError(f"Pairs {source} cannot be loaded: {reason}") from error
+    return load_splits(source, revision)
 
 
 def load_splits(source: str, revision: str | None = None) -> DatasetDict:
@@ -109,12 +120,9 @@ def _read_file(path: Path) -> Dataset:
         raise DataError(f"{path} has no pairs in it.")
     # The content names the cache, so an edited file is read again and an unchanged one is not.
     content = hashlib.sha256(repr(columns).encode() + path.read_bytes()).hexdigest()[:32]
-    try:
-        return Dataset.from_generator(
-            _table, gen_kwargs={"path": path, "columns": columns}, fingerprint=content, features=_text_features(columns)
-        )
-    except DatasetGenerationError as error:
-        raise error.__cause__ if isinstance(error.__cause__, DataError) else error from None
+    return Dataset.from_generator(
+        _table, gen_kwargs={"path": path, "columns": columns}, fingerprint=content, features=_text_features(columns)
+    )
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
@@ -130,7 +138,11 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
 
 def _table(path: Path, columns: tuple[str, ...]) -> Iterator[dict[str, str | None]]:
     for row in _rows(path):
-        yield {name: None if row.get(name) is None else str(row[name]) for name in columns}
+        yield {name: None if row.get(name) is None else _storable(str(row[name])) for name in columns}
+
+
+def _storable(text: str) -> str:
+    return text.encode(errors="ignore").decode()  # JSON may hold half of an emoji
 
 
 def _text_features(columns: tuple[str, ...]) -> Features:
@@ -154,7 +166,13 @@ def read_json_lines(path: Path) -> Iterator[dict[str, Any]]:
 
 def _read_csv(path: Path) -> Iterator[dict[str, Any]]:
     with open_text(path) as lines:
-        yield from csv.DictReader(lines)
+        reader = csv.DictReader(lines)
+        for row in reader:
+            if None in row:
+                raise DataError(
+                    f"{path}, line {reader.line_num}: more cells than the header has; put quotes around a text with commas."
+                )
+            yield row
 
 
 def open_text(path: Path) -> TextIO:
@@ -188,14 +206,19 @@ def _is_pair(row: dict[str, Any]) -> bool:
 
 
 def with_all_splits(pairs: DatasetDict, validation_share: float, test_share: float) -> DatasetDict:
-    """Hold out the missing splits from `train` by a hash of the title: a pair keeps its split when the file grows."""
+    """Hold out the missing splits from `train` by a hash of the title: a pair keeps its split when the file grows.
+
+    Where a synopsis has several titles, the first one decides for all: none of them is learnt if one is held out.
+    """
     missing = {"validation": validation_share, "test": test_share}
     missing = {name: share for name, share in missing.items() if name not in pairs and share}
     if not missing:
         return pairs
     parts: dict[str, list[int]] = {"train": [], **{name: [] for name in missing}}
-    for i, title in enumerate(pairs["train"]["title"]):
-        parts[_part(title, missing)].append(i)
+    decides: dict[str, str] = {}
+    rows = zip(pairs["train"]["title"][:], pairs["train"]["synopsis"][:], strict=True)
+    for i, (title, synopsis) in enumerate(rows):
+        parts[_part(decides.setdefault(synopsis, title), missing)].append(i)
     chosen = {name: pairs["train"].select(rows) for name, rows in parts.items() if rows}
     return DatasetDict({**pairs, **chosen})
 

@@ -18,6 +18,7 @@ from huggingface_hub import DatasetCard, DatasetCardData
 from training.cards import ROOT, render
 from training.hub import Destination, Sender, check_repo_name, check_token
 from training.trees import PublishError, Tree, is_local, write_tree
+from training.works import removal_list, removed_works
 
 OWNED = ("data/*.parquet", "README.md", "build.json", "lengths.png")
 IDS = Features({"ncode": Value("string"), "sha256": Value("string")})
@@ -70,11 +71,30 @@ def dataset_tree(out: Path, target: str, publication: str, licence: str, work: P
         PublishError: numbers are wanted of pairs that have none.
     """
     facts = json.loads((out / "build.json").read_text(encoding="utf-8"))
+    check_removal_list(out)
     tree: Tree = {"lengths.png": out / "lengths.png", "build.json": out / "build.json"}
     for shard in sorted((out / "data").glob("*.parquet")):
         tree[f"data/{shard.name}"] = shard if publication == "text" else _ids_of(shard, work)
     tree["README.md"] = card(target, facts, publication, licence).encode()
     return tree
+
+
+def check_removal_list(folder: Path) -> None:
+    """Refuse to hand on works that stand on the project's removal list by now.
+
+    Raises:
+        PublishError: there are some; a new build leaves them out.
+    """
+    removed = removed_works(removal_list(None))
+    found = 0
+    for shard in sorted(folder.rglob("*.parquet")) if removed else ():
+        columns = [name for name in ("ncode", "userid") if name in pq.read_schema(shard).names]
+        for row in pq.read_table(shard, columns=columns).to_pylist() if columns else ():
+            found += not {(row.get("ncode") or "").upper(), f"userid {row.get('userid')}"}.isdisjoint(removed)
+    if found:
+        raise PublishError(
+            f"{found:,} works of {folder} are on the removal list by now: build the data set again first."
+        )
 
 
 def _ids_of(shard: Path, work: Path) -> Path:

@@ -11,7 +11,7 @@ from accelerate.utils import gather_object
 from tqdm.auto import tqdm
 
 from titlegen.pipeline import TitleGenerationPipeline
-from titlegen.settings import GenerationSettings
+from titlegen.settings import MAX_SYNOPSIS_CHARACTERS, GenerationSettings
 from training.baselines import nearest_titles
 from training.config import TitleTrainingArguments
 from training.examples import Examples
@@ -39,7 +39,10 @@ def write_titles(
     with state.split_between_processes(order) as rows:
         batches = [rows[i : i + batch_size] for i in range(0, len(rows), batch_size)]
         for batch in tqdm(batches, desc="Write titles", disable=not (show and state.is_main_process)):
-            results = pipe([synopses[i] for i in batch], settings=settings, batch_size=batch_size)
+            # Longer ones are refused from people; training cuts them, and so does its test.
+            results = pipe(
+                [synopses[i][:MAX_SYNOPSIS_CHARACTERS] for i in batch], settings=settings, batch_size=batch_size
+            )
             mine += [
                 (i, titles[0]["generated_text"] if titles else "") for i, titles in zip(batch, results, strict=True)
             ]

@@ -6,7 +6,7 @@ from typing import Any
 from datasets import Dataset
 
 from training.config import DataArguments, ModelArguments
-from training.data import load_pairs, load_texts, with_all_splits, with_continuations
+from training.data import DataError, load_pairs, load_texts, with_all_splits, with_continuations
 from training.denoising import DenoisingCollator, windows
 from training.model import SpecialIds
 from training.tensors import PairCollator, group_titles, tokenize
@@ -34,6 +34,8 @@ def read_examples(model: ModelArguments, data: DataArguments) -> Examples:
 
 def _pair_examples(model: ModelArguments, data: DataArguments) -> Examples:
     pairs = load_pairs(data.dataset, data.title_column, data.synopsis_column, data.dataset_revision)
+    if "train" not in pairs:
+        raise DataError(f"{data.dataset} has no split called train; it has {', '.join(pairs)}.")
     pairs = with_all_splits(pairs, data.validation_share, data.test_share)
     train = _first(pairs["train"], data.max_train_pairs)
     tokenizer = tokenizer_for(model, lambda: (text for row in train for text in (row["title"], row["synopsis"])))
@@ -56,7 +58,8 @@ def _denoising_examples(model: ModelArguments, data: DataArguments) -> Examples:
     texts = load_texts(data.dataset, data.dataset_revision)
     tokenizer = tokenizer_for(model, lambda: (line for row in texts for line in row["text"].splitlines()))
     cut = windows(texts, tokenizer, data.max_source_length - 2, data.preprocessing_workers).shuffle(seed=0)
-    held_out, train = cut.select(range(data.eval_pairs)), cut.select(range(data.eval_pairs, len(cut)))
+    count = min(data.eval_pairs, len(cut) // 10)
+    held_out, train = cut.select(range(count)), cut.select(range(count, len(cut)))
     special = SpecialIds.of(tokenizer)
     collator = DenoisingCollator(
         _pair_collator(tokenizer),
@@ -65,7 +68,7 @@ def _denoising_examples(model: ModelArguments, data: DataArguments) -> Examples:
         end_id=special.end,
         sentence_end_id=tokenizer.convert_tokens_to_ids("。"),
     )
-    return Examples(tokenizer, collator, _first(train, data.max_train_pairs), held_out)
+    return Examples(tokenizer, collator, _first(train, data.max_train_pairs), held_out if count else None)
 
 
 def _pair_collator(tokenizer: Any) -> PairCollator:

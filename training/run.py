@@ -4,7 +4,7 @@ import json
 import os
 import platform
 import shutil
-from dataclasses import fields
+from dataclasses import fields, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import torch
 import transformers
 import yaml
 from safetensors.torch import load_file
-from transformers.trainer_utils import get_last_checkpoint, sort_checkpoints
+from transformers.trainer_utils import sort_checkpoints
 
 from titlegen.pipeline import TitleGenerationPipeline
 from training.config import ConfigError, DataArguments, ModelArguments, TitleTrainingArguments
@@ -27,22 +27,42 @@ def checkpoint_to_resume(arguments: TitleTrainingArguments) -> str | None:
     """Return the checkpoint to go on from: `--resume_from_checkpoint true` (the newest), `auto` (if any) or a folder.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: there is none; or a new run would go among the checkpoints of an earlier one.
     """
     wanted = arguments.resume_from_checkpoint
+    folder = Path(arguments.output_dir)
+    whole = whole_checkpoints(folder)
     if not wanted or wanted.lower() == "false":
+        if whole:
+            raise ConfigError(
+                f"{folder} holds the checkpoints of an earlier run: go on with it (--resume_from_checkpoint true), give "
+                "another --output_dir, or remove the folder."
+            )
         return None
     if wanted.lower() not in ("true", "auto"):
         if not (Path(wanted) / "trainer_state.json").is_file():
             raise ConfigError(f"resume_from_checkpoint {wanted} is not a checkpoint: it holds no trainer_state.json.")
         return wanted
-    folder = Path(arguments.output_dir)
-    newest = get_last_checkpoint(str(folder)) if folder.is_dir() else None
-    if newest is None and wanted.lower() == "true":
+    if not whole and wanted.lower() == "true":
         raise ConfigError(
             f"{folder} holds no checkpoint to resume from: leave resume_from_checkpoint out to start anew."
         )
-    return newest
+    return str(whole[-1]) if whole else None
+
+
+def as_begun(model: ModelArguments, checkpoint: str | None) -> ModelArguments:
+    """Return `model` with the vocabulary that a resumed run has learnt: grown data would give another one."""
+    if checkpoint is None or model.base_model or model.tokenizer:
+        return model
+    return replace(model, tokenizer=checkpoint)
+
+
+def whole_checkpoints(folder: Path) -> list[Path]:
+    """Return the checkpoints in `folder` by step; one that was being saved when the run was killed is not whole."""
+    if not folder.is_dir():
+        return []
+    checkpoints = map(Path, sort_checkpoints(str(folder)))
+    return [path for path in checkpoints if (path / "trainer_state.json").is_file()]
 
 
 # How a run was watched, where it wrote and what it ran on: not how the model was made.
@@ -82,21 +102,24 @@ def run_facts(trainer: TitleTrainer, model: ModelArguments, data: DataArguments,
     """Return what a card needs to know of the run; no path outside the project, no name of the machine."""
     history = trainer.state.log_history
     summary = next((entry for entry in reversed(history) if "train_runtime" in entry), {})
+    # Of all sessions, where the run was resumed; the Trainer's own summary knows the last one only.
+    seconds = next((entry["seconds"] for entry in reversed(history) if "seconds" in entry), None)
+    pairs = trainer.state.global_step * effective_batch_size(trainer.args) * trainer.titles_a_row
     device = torch.cuda.get_device_name() if trainer.args.device.type == "cuda" else f"CPU, {os.cpu_count()} cores"
     return {
         "objective": data.objective,
         "base_model": public_name(model.base_model),
         "parameters": sum(p.numel() for p in trainer.model.parameters()),
-        "train_pairs": len(examples.train),
+        "train_pairs": len(examples.train if examples.train_pairs is None else examples.train_pairs),
         "validation_pairs": len(examples.validation) if examples.validation else 0,
         "steps": trainer.state.global_step,
         "epochs": round(trainer.state.epoch or 0, 3),
-        "effective_batch_size": effective_batch_size(trainer.args),
+        "effective_batch_size": round(effective_batch_size(trainer.args) * trainer.titles_a_row),
         "processes": trainer.args.world_size,
         "precision": {"no": "float32"}.get(precision(trainer.args), precision(trainer.args)),
         "learning_rate": trainer.args.learning_rate,
-        "train_seconds": summary.get("train_runtime"),
-        "pairs_per_second": summary.get("train_samples_per_second"),
+        "train_seconds": seconds,
+        "pairs_per_second": round(pairs / seconds, 3) if seconds else None,
         "train_loss": summary.get("train_loss"),
         "validation": {
             k: v for entry in history for k, v in entry.items() if k.startswith("eval_") and "runtime" not in k
@@ -130,15 +153,18 @@ def finish(trainer: TitleTrainer) -> TitleGenerationPipeline:
 
 
 def average_checkpoints(model: torch.nn.Module, folder: Path, count: int) -> None:
-    """Load the mean of the last `count` checkpoints' weights into `model` (Popel and Bojar, 2018)."""
-    files = [Path(c) / "model.safetensors" for c in sort_checkpoints(str(folder))[-count:]]
+    """Load the mean of the last `count` checkpoints' weights into `model` (Popel and Bojar, 2018).
+
+    A short run may have fewer, which are averaged then; without any the model stays as it is.
+    """
+    files = [path / "model.safetensors" for path in whole_checkpoints(folder)[-count:]]
     files = [file for file in files if file.is_file()]
     if len(files) < count:
-        raise ConfigError(f"average_checkpoints {count}: {folder} holds only {len(files)}; raise save_total_limit.")
+        print(f"average_checkpoints {count}: there are only {len(files)}.")
     total: dict[str, torch.Tensor] = {}
     for file in files:
         for name, tensor in load_file(file).items():
-            total[name] = total.get(name, 0) + tensor.double() / count
+            total[name] = total.get(name, 0) + tensor.double() / len(files)
     # Tied weights stand once in a file; loading the one loads the others, which `strict` cannot know.
     model.load_state_dict({name: tensor.float() for name, tensor in total.items()}, strict=False)
 

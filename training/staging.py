@@ -115,6 +115,7 @@ def dataset_tree(source: str, repo_id: str, licence: str, work: Path, rights_cle
         publication = "ids" if works and not rights_cleared else "text"
         return dataset_publish.dataset_tree(folder, repo_id, publication, licence, work)
     if (folder / "README.md").is_file() and shards:
+        dataset_publish.check_removal_list(folder)
         for shard in shards:
             _refuse_others_works(pyarrow.parquet.read_schema(shard).names, source, rights_cleared)
         return {file.relative_to(folder).as_posix(): file for file in (folder / "README.md", *shards)}

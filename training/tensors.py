@@ -2,15 +2,19 @@
 
 import os
 import pickle
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from datasets import Dataset
 from datasets.fingerprint import Hasher
 
+from titlegen import text as codecs
 from titlegen.text import TitleCodec, codec_for
 
+CUTTING = ("mecab_kwargs", "do_lower_case", "word_tokenizer_type", "subword_tokenizer_type")
 TITLES_A_SYNOPSIS = 8  # learnt in one pass of the encoder; bounds the memory of a step
 
 
@@ -39,9 +43,14 @@ class PairEncoder:
 def map_with_tokenizer(rows: Dataset, tokenizer: Any, encode: Any, workers: int | None, desc: str) -> Dataset:
     """`datasets.map` for `encode(codec, rows)`: several processes, and a cache that survives the process.
 
-    `datasets` cannot hash a tokenizer that holds MeCab, so the fingerprint is made from what decides its ids.
+    `datasets` cannot hash a tokenizer that holds MeCab, so the fingerprint is made from what decides its ids: the code
+    that cuts texts among it, so that a newer version of this project does not learn what an older one cut.
     """
-    content = (rows._fingerprint, tokenizer.get_vocab(), tokenizer.init_kwargs.get("mecab_kwargs"), repr(encode))
+    cut_by = {name: tokenizer.init_kwargs.get(name) for name in CUTTING}
+    fast = getattr(tokenizer, "backend_tokenizer", None)
+    modules = (codecs, sys.modules[__name__], sys.modules[type(encode).__module__])
+    code = [Path(str(module.__file__)).read_bytes() for module in modules]
+    content = (rows._fingerprint, tokenizer.get_vocab(), cut_by, fast and fast.to_str(), code, repr(encode))
     workers = min(workers or os.cpu_count() or 1, max(1, len(rows) // 2000))
     return rows.map(
         _WithCodec(tokenizer, encode),

@@ -17,13 +17,13 @@ if __package__ in (None, ""):
 
 from transformers import set_seed
 
-from training.config import ConfigError, parse_arguments
+from training.config import ConfigError, evaluate_never, parse_arguments
 from training.data import DataError
 from training.evaluation import final_test
 from training.examples import read_examples
 from training.model import build_model
 from training.publish import check_run_destination, publish_run
-from training.run import checkpoint_to_resume, finish, run_facts, write_metrics, write_recipe
+from training.run import as_begun, checkpoint_to_resume, finish, run_facts, write_metrics, write_recipe
 from training.trainer import TitleTrainer
 from training.trees import PublishError
 
@@ -35,7 +35,9 @@ def main(argv: list[str] | None = None) -> None:
     checkpoint = checkpoint_to_resume(arguments)
     set_seed(arguments.seed)
     with arguments.main_process_first(desc="data"):  # the other processes find the main one's cache
-        examples = read_examples(model_arguments, data_arguments)
+        examples = read_examples(as_begun(model_arguments, checkpoint), data_arguments)
+    if examples.validation is None:
+        evaluate_never(arguments)
     limits = (data_arguments.max_source_length, data_arguments.max_target_length)
     trainer = TitleTrainer(
         model=build_model(model_arguments, examples.tokenizer, *limits),

@@ -35,9 +35,11 @@ class TitleTrainer(Seq2SeqTrainer):
             self.model.set_attn_implementation("eager")
         self.samples = samples
         self.remove_callback(ProgressCallback)
-        self.add_callback(SpeedCallback(self._titles_a_row()))
+        self.add_callback(SpeedCallback(self.titles_a_row))
 
-    def _titles_a_row(self) -> float:
+    @property
+    def titles_a_row(self) -> float:
+        """Pairs in a row of the training data, on average: more than one with `group_titles`."""
         rows = self.train_dataset
         return sum(rows["titles"][:]) / len(rows) if rows is not None and "titles" in rows.column_names else 1.0
 
@@ -132,9 +134,15 @@ class SpeedCallback(ProgressCallback):
         super().on_train_begin(args, state, control, **kwargs)
         self.current_step = state.global_step  # a resumed bar starts where the run stopped
         self.started, self.first_step = time.monotonic(), state.global_step
+        self.before = next((entry["seconds"] for entry in reversed(state.log_history) if "seconds" in entry), 0.0)
         if self.training_bar is not None:
             self.training_bar.update(state.global_step)
             self.training_bar.start_t, self.training_bar.initial = time.time(), state.global_step
+
+    def on_log(self, args: TrainingArguments, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        super().on_log(args, state, control, logs=logs, **kwargs)
+        if state.log_history:  # it travels with the checkpoints: a resumed run counts on
+            state.log_history[-1]["seconds"] = round(self.before + time.monotonic() - self.started, 1)
 
     def on_step_end(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
         super().on_step_end(args, state, control, **kwargs)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from .control import ALL, BEAM, SAMPLING, Control, SettingsError, checked, define
+from .text import fold, normalise
 
 MAX_SYNOPSIS_CHARACTERS = 4000  # 小説家になろう allows 1,000; more than this never reaches the model's 512 positions
 LENGTHS = {"any": (0, 100), "short": (2, 12), "medium": (13, 30), "long": (35, 100)}  # characters
@@ -145,17 +146,19 @@ class GenerationSettings:
 
     def _check_combinations(self) -> None:
         low, high = self.character_range
+        least, most = self._bounds_named()
         if low > high:
             raise SettingsError(
-                f"min_length {low} is more than max_length {high}: lower one or raise the other.",
-                f"最短の文字数（{low}）が最長の文字数（{high}）を超えています。どちらかを変えてください。",
+                f"{least[0]} asks for {low} characters, {most[0]} allows {high}: change one of them.",
+                f"「{least[1]}」では{low}字以上、「{most[1]}」では{high}字以下です。どちらかを変えてください。",
             )
         if len(self.prefix) >= high:
             raise SettingsError(
-                f"prefix has {len(self.prefix)} characters, but titles may have {high}: shorten it or raise max_length.",
-                f"書き出しが{len(self.prefix)}字あり、題の上限{high}字に収まりません。短くしてください。",
+                f"prefix has {len(self.prefix)} characters, but {most[0]} allows {high}: shorten it or change {most[0]}.",
+                f"書き出しが{len(self.prefix)}字あり、「{most[1]}」の{high}字に収まりません。書き出しを短くするか、"
+                f"「{most[1]}」を変えてください。",
             )
-        if word := next((word for word in self.forbidden if word in self.prefix), None):
+        if word := next((word for word in self.forbidden if word in fold(self.prefix)), None):
             raise SettingsError(
                 f"prefix contains the forbidden word {word!r}: change one of them.",
                 f"書き出しに、使わない言葉「{word}」が入っています。どちらかを変えてください。",
@@ -167,6 +170,15 @@ class GenerationSettings:
                 f"タイトルの数（{self.num_titles}）はビーム数（{self.num_beams}）以下にしてください。",
             )
 
+    def _bounds_named(self) -> list[tuple[str, str]]:
+        """Return which setting bounds the title below and which above, each with its Japanese label."""
+        low, high = LENGTHS[self.length]
+        names = (
+            "length" if low > self.min_length else "min_length",
+            "length" if high < self.max_length else "max_length",
+        )
+        return [(name, control(name).label["ja"]) for name in names]
+
     @property
     def character_range(self) -> tuple[int, int]:
         """Shortest and longest title allowed, in characters, from `length`, `min_length` and `max_length` together."""
@@ -175,10 +187,8 @@ class GenerationSettings:
 
     @property
     def forbidden(self) -> tuple[str, ...]:
-        """The forbidden words, one by one."""
-        return tuple(
-            dict.fromkeys(self.forbidden_words.replace("、", " ").replace("，", " ").replace(",", " ").split())
-        )
+        """The forbidden words, one by one, each sign in one width."""
+        return tuple(dict.fromkeys(fold(self.forbidden_words).replace("、", " ").replace(",", " ").split()))
 
     @property
     def candidates(self) -> int:
@@ -242,7 +252,7 @@ def check_synopsis(synopsis: Any, settings: GenerationSettings) -> None:
         raise SettingsError(
             f"A synopsis must be text, but is {type(synopsis).__name__}.", "あらすじは文字で入れてください。"
         )
-    if not synopsis.strip() and not settings.prefix.strip():
+    if len(synopsis) <= MAX_SYNOPSIS_CHARACTERS and not normalise(synopsis) and not normalise(settings.prefix):
         raise SettingsError(
             "The synopsis is empty: write one, or give the beginning of a title to continue.",
             "あらすじが空です。あらすじを書くか、続けたい題の書き出しを入れてください。",

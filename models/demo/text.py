@@ -29,9 +29,14 @@ _FULL_WIDTH = str.maketrans({"!": "！", "?": "？", "(": "（", ")": "）", "~"
 _BREAK_AFTER_SENTENCE = re.compile(r"(?<=[。！？!?…」』】）)])\s+")
 
 
+def fold(text: str) -> str:
+    """Return `text` with every sign in one width: how words are compared."""
+    return unicodedata.normalize("NFKC", text).replace("〜", "~")
+
+
 def normalise(text: str) -> str:
     """Return `text` as the tokenizer should see it: one HTML unescape, NFKC, no control characters, single spaces."""
-    text = unicodedata.normalize("NFKC", html.unescape(text)).replace("〜", "~").replace(SPACE_TOKEN, " ")
+    text = fold(html.unescape(text)).replace(SPACE_TOKEN, " ")
     if not text.isprintable():
         text = "".join(c if c.isprintable() else _replacement(c) for c in text)
     return " ".join(text.split())

@@ -24,6 +24,7 @@
   }
 
   function flash(button) {
+    if (button.classList.contains("done")) return;
     const before = [...button.childNodes];
     button.replaceChildren(...text("copied").cloneNode(true).childNodes);
     button.classList.add("done");
@@ -62,7 +63,7 @@
 
   function remember(element) {
     const run = element && runOf(element);
-    if (!run) return;
+    if (!run?.link) return;
     const others = history().filter((h) => h.link !== run.link);
     store.write(sessionStorage, "history", [run, ...others].slice(0, 50));
     showShelf();
@@ -238,7 +239,7 @@
     watchResults(element, trigger, watch) {
       element.addEventListener("click", (event) => {
         const button = event.target.closest("[data-act=why]");
-        if (button) trigger("select", { synopsis: runOf(button)?.synopsis ?? "", title: button.closest(".card").dataset.title });
+        if (button) trigger("select", { synopsis: runOf(button)?.synopsis ?? "", guidance: runOf(button)?.guidance, title: button.closest(".card").dataset.title });
       });
       watch("value", () => { remember(element.querySelector("[data-run]")); markFavourites(element); fillAddresses(); });
     },
