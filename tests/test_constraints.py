@@ -1,6 +1,6 @@
 import torch
 
-from titlegen.constraints import TitleConstraints, open_brackets
+from titlegen.constraints import KnownWords, TitleConstraints, open_brackets
 
 SURFACES = ["", "", "勇者", "の", "剣", "「", "」", "者の", " ", "『", "』", "長い長い題"]
 END, START = 1, 0
@@ -67,3 +67,18 @@ def test_the_promises_outrank_a_penalty_that_forbids_every_way_on():
     scores = torch.zeros(1, len(SURFACES))
     scores[0, 6] = -float("inf")  # the closer, say by no_repeat_ngram_size
     assert [i for i, s in enumerate(constraints(torch.tensor([[START, 5, 2, 3]]), scores)[0].tolist()) if s == 0] == [6]
+
+
+def test_a_word_of_several_tokens_is_one_that_was_read():
+    surfaces = ["", "", "松", "尾", "鷹", "の", "古", "尾根"]
+    pieces = [3, 4, 7]
+
+    def spelled(*ids, source):
+        scores = KnownWords(surfaces, pieces, 1, [source])(torch.tensor([[START, *ids]]), torch.zeros(1, 8))[0]
+        return {i for i in pieces if scores[i] == 0}
+
+    assert spelled(2, source="松尾の句") == {3} and spelled(6, source="松尾の古い句") == set()
+    assert spelled(2, source="松尾根の松鷹") == {3, 4, 7} and spelled(2, 3, source="松尾鷹") == {4}
+    assert spelled(2, source="") == {3, 4, 7}, "without a synopsis every word is free"
+    scores = KnownWords(surfaces, pieces, 1, ["松尾", "松鷹"])(torch.tensor([[START, 2]] * 4), torch.zeros(4, 8))
+    assert [[i for i in pieces if row[i] == 0] for row in scores] == [[3], [3], [4], [4]]

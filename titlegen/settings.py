@@ -71,6 +71,11 @@ class GenerationSettings:
         "大きいほど、あらすじにある言葉や内容に寄せる。0は寄せない。", "Higher keeps closer to what the synopsis says; 0 adds nothing.",
         minimum=0.0, maximum=2.0, step=0.1,
     )  # fmt: skip
+    known_words: bool = define(
+        True, "知らない言葉を作らない", "Known words only",
+        "珍しい名前などは、あらすじか書き出しにあるものだけを使う。",
+        "Rare words such as names come from the synopsis or the beginning, never made up.",
+    )  # fmt: skip
     seed: int = define(
         0, "シード", "Seed",
         "同じ数なら同じ題になる。変えると別の題になる。", "The same number draws the same titles again.",

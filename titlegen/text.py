@@ -100,6 +100,10 @@ class TitleCodec:
         texts = ["" if i in self._special_ids else self._surface(name) for i, name in enumerate(names)]
         return texts + [""] * (vocab_size - len(texts))
 
+    def pieces(self, vocab_size: int) -> list[int]:
+        """Return the ids that continue a word, where the vocabulary marks them."""
+        return []
+
     def _surface(self, token: str) -> str:
         return display(self.tokenizer.convert_tokens_to_string([token]))
 
@@ -142,6 +146,9 @@ class WordPieceCodec(TitleCodec):
     def decode(self, ids: Iterable[int]) -> str:
         tokens = self.tokenizer.convert_ids_to_tokens([int(i) for i in ids if int(i) not in self._special_ids])
         return display("".join(self._raw_surface(token) for token in tokens).strip())
+
+    def pieces(self, vocab_size: int) -> list[int]:
+        return [i for token, i in self.vocab.items() if token.startswith("##") and len(token) > 2 and i < vocab_size]
 
     def _surface(self, token: str) -> str:
         return display(self._raw_surface(token))

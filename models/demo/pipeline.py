@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from transformers import LogitsProcessorList, Pipeline, StoppingCriteriaList
 
-from .constraints import TitleConstraints, Watcher
+from .constraints import KnownWords, TitleConstraints, Watcher
 from .guidance import SourceGuidance, guided
 from .selection import pick_varied, unique
 from .settings import GenerationSettings, SettingsError, check_synopsis
@@ -51,7 +51,8 @@ class TitleGenerationPipeline(Pipeline):
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
         self.codec = codec_for(self.tokenizer)
-        self.surfaces = self.codec.surfaces(self.model.get_output_embeddings().weight.shape[0])
+        vocab_size = self.model.get_output_embeddings().weight.shape[0]
+        self.surfaces, self.pieces = self.codec.surfaces(vocab_size), self.codec.pieces(vocab_size)
 
     def _sanitize_parameters(
         self,
@@ -101,7 +102,13 @@ class TitleGenerationPipeline(Pipeline):
                 encoder_outputs=encoded,
                 attention_mask=inputs["attention_mask"],
                 decoder_input_ids=prompt.repeat(batch, 1),
-                logits_processor=LogitsProcessorList([*guidance, self._constraints(settings, prompt.shape[1])]),
+                logits_processor=LogitsProcessorList(
+                    [
+                        *guidance,
+                        *self._spelling(inputs["input_ids"], settings, prompt.shape[1]),
+                        self._constraints(settings, prompt.shape[1]),
+                    ]
+                ),
                 stopping_criteria=self._stopping(settings, prompt.shape[1], on_step),
                 max_new_tokens=self._token_budget(settings, prompt.shape[1]),
                 **settings.generate_kwargs(),
@@ -155,6 +162,14 @@ class TitleGenerationPipeline(Pipeline):
         nothing = torch.tensor([self.codec.encode_synopsis("", self.max_source_tokens)], device=self.device)
         encoded = self.model.get_encoder()(input_ids=nothing)
         return [SourceGuidance(self.model, encoded.last_hidden_state, settings.guidance)]
+
+    def _spelling(self, sources: torch.Tensor, settings: GenerationSettings, prompt_length: int) -> list[KnownWords]:
+        """Return what keeps rare words to those that were read, if that is wished."""
+        if not settings.known_words or not self.pieces:
+            return []
+        read = ["".join(self.surfaces[i] for i in row) for row in sources.tolist()]
+        read = [f"{text}\n{settings.prefix}" if text else "" for text in read]
+        return [KnownWords(self.surfaces, self.pieces, prompt_length, read)]
 
     def _constraints(self, settings: GenerationSettings, prompt_length: int) -> TitleConstraints:
         return TitleConstraints(
