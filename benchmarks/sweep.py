@@ -21,24 +21,26 @@ from training.evaluation import score
 BEAM = [
     {"num_titles": 1} | values
     for values in (
+        {},
+        {"num_beams": 5},
+        {"known_words": False},
         {"guidance": 0.0},
-        {"guidance": 0.3},
-        {"guidance": 0.5},
-        {"guidance": 0.3, "repetition_penalty": 1.3},
-        {"guidance": 0.0, "repetition_penalty": 1.3},
-        {"guidance": 0.3, "no_repeat_ngram_size": 2, "repetition_penalty": 1.2},
-        {"guidance": 0.3, "length_penalty": 2.0, "repetition_penalty": 1.3},
+        {"guidance": 0.6},
+        {"repetition_penalty": 1.2},
+        {"repetition_penalty": 1.8},
+        {"no_repeat_ngram_size": 3},
+        {"length_penalty": 2.0},
     )
 ]
 SAMPLE = [
-    {"method": "sample", "num_titles": 1, "repetition_penalty": 1.2} | values
+    {"method": "sample", "num_titles": 1} | values
     for values in (
         {"temperature": 0.6, "guidance": 0.3},
         {"temperature": 0.9, "guidance": 0.3},
         {"temperature": 0.8, "top_p": 0.8, "guidance": 0.6},
     )
 ]
-DIVERSE = [{"method": "diverse", "temperature": 0.8, "repetition_penalty": 1.2, "guidance": g} for g in (0.0, 0.4)]
+DIVERSE = [{"method": "diverse", "temperature": 0.8, "guidance": g} for g in (0.0, 0.4)]
 
 
 def main() -> None:
@@ -46,7 +48,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="models/demo")
     parser.add_argument("--pairs", default="data/original/pairs.jsonl")
-    parser.add_argument("--limit", type=int, default=120)
+    parser.add_argument("--limit", type=int, default=60)
     arguments = parser.parse_args()
     pipe = load_pipeline(arguments.model)
     rows = with_all_splits(load_pairs(arguments.pairs), 0.05, 0.05)["validation"].to_list()[: arguments.limit]

@@ -111,7 +111,7 @@ def test_keyword_arguments_are_the_fields_of_the_settings(client):
         ("あ" * 100_000, {}, "100,000 characters"),
         ("猫", {"temperature": 0}, "temperature must be"),
         ("猫", {"num_titles": 50}, "num_titles must be a whole number from 1 to 20"),
-        ("猫", {"num_titles": 10}, "raise num_beams"),
+        ("猫", {"num_titles": 12}, "raise num_beams"),
         ("猫", {"method": "magic"}, "method must be one of beam, sample, diverse"),
         ("猫", {"seed": "tomorrow"}, "seed must be"),
         ("猫", {"prefix": "あ" * 100}, "prefix must be"),
@@ -260,9 +260,9 @@ def test_only_controls_that_apply_are_enabled_and_reset_brings_the_defaults_back
     page.click("#reset")
     page.wait_for_function("() => document.querySelector('#seed input').value === '0'")
     page.wait_for_selector("#num_beams input[type=number]:enabled")
-    page.fill("#num_titles input[type=number]", "8")
+    page.fill("#num_titles input[type=number]", "12")
     page.press("#num_titles input[type=number]", "Tab")
-    page.wait_for_function("() => document.querySelector('#num_beams input[type=number]').value === '8'")
+    page.wait_for_function("() => document.querySelector('#num_beams input[type=number]').value === '12'")
 
 
 @needs_browser

@@ -198,3 +198,11 @@ def test_a_penalty_never_leaves_it_without_a_way_on(pipe):
     for method in ("beam", "sample"):
         titles = pipe(SYNOPSIS, prefix="【薬草】の【薬草", max_length=9, method=method, num_titles=2)
         assert [t["generated_text"] for t in titles] == ["【薬草】の【薬草】"]
+
+
+@pytest.mark.parametrize("method", ["beam", "sample", "diverse"])
+def test_the_best_comes_first_and_a_search_gives_fewer_titles_than_it_has_beams(pipe, method):
+    settings = GenerationSettings(method=method, num_titles=3, num_beams=8, max_length=20)
+    scores = [title["score"] for title in pipe(SYNOPSIS, settings=settings)]
+    assert scores == sorted(scores, reverse=True) and 1 <= len(scores) <= 3
+    assert settings.candidates == {"beam": 8, "sample": 3, "diverse": 12}[method]

@@ -23,7 +23,7 @@ from .texts import both
 
 BATCH_LIMIT = 200  # rows at once on the page
 BATCH_BYTES = 2_000_000
-BATCH_COST = 200_000  # in `GenerationSettings.cost`: twice the rows' limit with default settings; others are waiting
+BATCH_COST = 400_000  # in `GenerationSettings.cost`: twice the rows' limit with default settings; others are waiting
 COMPARED_TITLES = 3  # a preset
 
 Screen = tuple[str, bool]

@@ -126,7 +126,9 @@ class TitleGenerationPipeline(Pipeline):
             for ids, log_probs in zip(outputs["sequences"][0].tolist(), outputs["log_probs"][0].tolist(), strict=True)
         ]
         titles = unique(sorted(candidates, key=lambda title: -title["score"]), key="generated_text")
-        return pick_varied(titles, settings.num_titles) if settings.method == "diverse" else titles
+        # Of drawn titles all are wanted; the beams of a search are alike, and so are many of `diverse`.
+        picked = titles if settings.method == "sample" else pick_varied(titles, settings.num_titles)
+        return sorted(picked, key=lambda title: -title["score"])
 
     def _title(self, ids: list[int], log_probs: list[float], prefix: str, return_tokens: bool) -> dict[str, Any]:
         length = ids.index(self.codec.end_id) + 1 if self.codec.end_id in ids else len(ids)

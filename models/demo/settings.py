@@ -82,8 +82,9 @@ class GenerationSettings:
         methods=SAMPLING, minimum=0, maximum=2**31 - 1, step=1,
     )  # fmt: skip
     num_beams: int = define(
-        5, "ビーム数", "Beams",
-        "並べて比べる候補の数。増やすと丁寧になり、遅くなる。", "Candidates kept side by side: more is slower and safer.",
+        10, "ビーム数", "Beams",
+        "並べて比べる候補の数。多いほど違う題がそろい、遅くなる。",
+        "Candidates kept side by side: more is slower, and gives titles that differ more.",
         methods=BEAM, minimum=1, maximum=20, step=1,
     )  # fmt: skip
     length_penalty: float = define(
@@ -124,7 +125,7 @@ class GenerationSettings:
         methods=SAMPLING, minimum=0.05, maximum=1.0, step=0.05,
     )  # fmt: skip
     repetition_penalty: float = define(
-        1.2, "くり返しの抑制", "Repetition penalty",
+        1.5, "くり返しの抑制", "Repetition penalty",
         "1より大きいと、一度出た言葉が出にくくなる。", "Above 1, tokens already used become less likely.",
         minimum=1.0, maximum=2.0, step=0.05,
     )  # fmt: skip
@@ -197,8 +198,8 @@ class GenerationSettings:
 
     @property
     def candidates(self) -> int:
-        """Titles drawn for each synopsis: `diverse` draws more than it returns, to have something to choose from."""
-        return min(40, 4 * self.num_titles) if self.method == "diverse" else self.num_titles
+        """Titles written for each synopsis: `diverse` and beam search write more than they return, to choose from."""
+        return {"beam": self.num_beams, "diverse": min(40, 4 * self.num_titles)}.get(self.method, self.num_titles)
 
     def generate_kwargs(self) -> dict[str, Any]:
         """Return the keyword arguments for `model.generate`; lengths and words are kept by the constraints instead."""
@@ -220,8 +221,7 @@ class GenerationSettings:
 
     def cost(self, inputs: int = 1) -> int:
         """Return the decoder work for `inputs` synopses, in sequence-steps: one place for limits and time estimates."""
-        rows = self.num_beams if self.method == "beam" else self.candidates
-        return inputs * rows * self.character_range[1]
+        return inputs * self.candidates * self.character_range[1]
 
     def replace(self, **changes: Any) -> "GenerationSettings":
         """Return a copy with `changes`, checked again."""
