@@ -22,6 +22,7 @@ from training.data import load_pairs
 SETTINGS = {
     "greedy": GenerationSettings(num_titles=1, num_beams=1),
     "beam_5": GenerationSettings(num_titles=5, num_beams=5),
+    "default": GenerationSettings(),
     "sample_5": GenerationSettings(method="sample", num_titles=5),
     "diverse_5": GenerationSettings(method="diverse", num_titles=5),
 }
