@@ -31,7 +31,7 @@ class TitleTrainer(Seq2SeqTrainer):
         # The loss is ours; the model must not get the token count, which EncoderDecoderModel takes and ignores.
         self.model_accepts_loss_kwargs = False
         if self.args.device.type == "cpu":
-            # The fused kernel's backward pass is slow there: a quarter of a step (benchmarks/training_speed.py).
+            # The fused kernel's backward pass is slow there; benchmarks/training_speed.py gives the ratio.
             self.model.set_attn_implementation("eager")
         self.samples = samples
         self.remove_callback(ProgressCallback)
