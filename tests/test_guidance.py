@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from titlegen.guidance import SourceGuidance, guided
+from titlegen.settings import GenerationSettings
 
 
 def logits(*probabilities):
@@ -49,3 +50,19 @@ def test_a_model_without_a_synopsis_is_asked_for_every_row(pipe):
         for row in range(2):
             unread = pipe.model(input_ids=nothing, decoder_input_ids=ids[row : row + 1]).logits[:, -1]
             assert torch.allclose(moved[row], guided(scores[row : row + 1], unread, 1.0)[0], atol=1e-4)
+
+
+def test_each_step_goes_on_from_the_last_however_the_beams_changed_places(pipe):
+    start = pipe.model.config.decoder_start_token_id
+    steps = [
+        [[start, 7], [start, 8], [start, 9]],
+        [[start, 9, 5], [start, 7, 6], [start, 9, 7]],  # the third beam stays twice, the second is gone
+        [[start, 9, 7, 4], [start, 9, 5, 4], [start, 7, 6, 8]],
+        [[start, 5, 5, 5, 5], [start, 6, 6, 6, 6], [start, 7, 7, 7, 7]],  # nothing of what was computed fits
+    ]
+    with torch.no_grad():
+        guide = pipe.guides(GenerationSettings(guidance=0.7))[0]
+        for rows in steps:
+            ids, scores = torch.tensor(rows), torch.randn(3, len(pipe.surfaces))
+            whole = guided(scores, guide.logits(ids)[:, -1], 0.7)
+            assert torch.allclose(guide(ids, scores), whole, atol=1e-4)

@@ -133,6 +133,8 @@ class KnownWords(LogitsProcessor):
         for i in pieces:
             self.ids.setdefault(surfaces[i], []).append(i)
         self.longest = max(map(len, self.ids), default=0)
+        self.none = torch.zeros_like(self.pieces)
+        self._banned_after: dict[tuple[str, str], torch.Tensor] = {}
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         """Return `scores` (rows, vocabulary) with -inf for every forbidden token; `input_ids` is (rows, tokens)."""
@@ -142,9 +144,17 @@ class KnownWords(LogitsProcessor):
         return scores.masked_fill(banned.to(scores.device), -float("inf"))
 
     def _banned(self, row: list[int], source: str) -> torch.Tensor:
+        word = self._word(row)
         if not source:
-            return torch.zeros_like(self.pieces)
-        banned, word, at = self.pieces.clone(), self._word(row), 0
+            return self.none
+        if row and not word:  # a finished title: padding follows
+            return self.pieces
+        if (word, source) not in self._banned_after:  # beams and drawn titles share their words
+            self._banned_after[word, source] = self._not_read_after(word, source)
+        return self._banned_after[word, source]
+
+    def _not_read_after(self, word: str, source: str) -> torch.Tensor:
+        banned, at = self.pieces.clone(), 0
         while (at := source.find(word, at)) >= 0:
             rest = source[at + len(word) : at + len(word) + self.longest]
             for k in range(1, len(rest) + 1):
