@@ -1,10 +1,13 @@
+import re
+
 import numpy as np
 import pytest
 from conftest import PAIRS, run_python
 from datasets import Dataset, DatasetDict
 
+from training.clean_rows import CleanBatch
 from training.data import DataError, read_json_lines
-from training.decide import LeakError, check
+from training.decide import LeakError, Overview, check, decide
 from training.dedup import duplicate_links, kin_links, oldest_of_cluster, signature
 from training.split import (
     LEAK,
@@ -164,3 +167,30 @@ def test_a_leak_fails_the_build(what):
     check(np.array([TRAIN, TRAIN], np.int8), authors, signatures)
     with pytest.raises(LeakError, match="Nothing was written"):
         check(np.array([TRAIN, TEST], np.int8), authors, signatures)
+
+
+def test_counted_without_hashing_no_near_copy_is_left_on_two_sides():
+    """The split and its check share MinHash; this counts character pieces in full instead, over every pair of works."""
+    rng = np.random.default_rng(2)
+
+    def altered(text, share):
+        letters = list(text)
+        for place in rng.choice(len(letters), int(share * len(letters)), replace=False):
+            letters[place] = "かきくけこ"[rng.integers(5)]
+        return "".join(letters)
+
+    rows = [{"synopsis": altered(story, share)} for share in (0.0, 0.02, 0.04, 0.05, 0.06) for story in STORIES]
+    rows = [row | {"title": f"題{i}", "ncode": f"N{i}", "userid": i + 1} for i, row in enumerate(rows)]
+    overview = Overview()
+    overview.add(CleanBatch(rows))
+    signatures = np.stack([signature(row["title"], row["synopsis"]) for row in rows])
+    codes = decide(overview, signatures, SplitPlan(validation_share=0.25, test_share=0.25)).codes
+    kept = np.flatnonzero(np.isin(codes, (TRAIN, VALIDATION, TEST)))
+    letters = {i: re.sub(r"\W", "", rows[i]["synopsis"]) for i in kept}
+    pieces = {i: {text[k : k + 4] for k in range(len(text) - 3)} for i, text in letters.items()}
+    alike = [
+        (i, j) for i in kept for j in kept if j < i and len(pieces[i] & pieces[j]) >= 0.7 * len(pieces[i] | pieces[j])
+    ]
+    assert len(alike) > 30  # near-copies that are not near enough to be dropped
+    assert [(i, j) for i, j in alike if codes[i] != codes[j]] == []
+    assert all((codes == code).sum() > 30 for code in (TRAIN, VALIDATION, TEST))

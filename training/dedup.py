@@ -23,6 +23,7 @@ SIGNATURE = SYNOPSIS_HASHES + TITLE_HASHES
 MIN_SYNOPSIS_LETTERS, MIN_TITLE_LETTERS = 15, 10  # shorter texts are alike by chance
 DUPLICATE = 0.7  # estimated Jaccard similarity of synopses from which one of two works is dropped
 KIN_SYNOPSIS, KIN_TITLE = 0.5, 0.7  # from which two works must not sit in different splits
+CHAIN, PAIRWISE = 1, 8  # how many rows back a row is compared with: one makes clusters, all small runs need more
 
 _NOT_LETTERS = re.compile(r"[\W_]+")
 
@@ -55,42 +56,41 @@ def _permutations(count: int) -> np.ndarray:
 
 def duplicate_links(signatures: np.ndarray) -> np.ndarray:
     """Return pairs of rows (m, 2), i < j, whose synopses are nearly the same."""
-    return _links(signatures[:, :SYNOPSIS_HASHES], DUPLICATE)
+    return _links(signatures[:, :SYNOPSIS_HASHES], DUPLICATE, CHAIN)
 
 
 def kin_links(signatures: np.ndarray) -> np.ndarray:
     """Return pairs of rows (m, 2), i < j, whose synopses or titles are so alike that they tell of each other."""
-    synopses = _links(signatures[:, :SYNOPSIS_HASHES], KIN_SYNOPSIS)
-    titles = _links(signatures[:, SYNOPSIS_HASHES:], KIN_TITLE)
+    synopses = _links(signatures[:, :SYNOPSIS_HASHES], KIN_SYNOPSIS, PAIRWISE)
+    titles = _links(signatures[:, SYNOPSIS_HASHES:], KIN_TITLE, PAIRWISE)
     return np.unique(np.concatenate([synopses, titles]), axis=0)
 
 
-def _links(hashes: np.ndarray, threshold: float) -> np.ndarray:
-    found = [pairs[_similar(hashes, pairs, threshold)] for pairs in _candidates(hashes)]
+def _links(hashes: np.ndarray, threshold: float, reach: int) -> np.ndarray:
+    found = [pairs[_similar(hashes, pairs, threshold)] for pairs in _candidates(hashes, reach)]
     return np.unique(np.concatenate(found), axis=0) if found else np.empty((0, 2), np.int64)
 
 
-def _candidates(hashes: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield, for each band, the pairs of rows that agree in it.
+def _candidates(hashes: np.ndarray, reach: int) -> Iterator[np.ndarray]:
+    """Yield, for each band, pairs of rows that agree in it.
 
-    In a run of n equal rows each is paired with its neighbour and with the first, not with all: n pairs, not n².
+    In a run of equal rows each is paired with the `reach` rows before it and with the first, not with all: the number of
+    pairs grows with the rows, not with their square.
     """
     comparable = np.flatnonzero(hashes.any(axis=1))
-    if len(comparable) < 2:
-        return
     for band in range(0, hashes.shape[1], ROWS_A_BAND):
         values = hashes[comparable, band : band + ROWS_A_BAND].astype(np.uint64)
         keys = (values[:, 0] << np.uint64(32)) | (values[:, 1] << np.uint64(16)) | values[:, 2]
         order = np.argsort(keys, kind="stable")  # stable: a run's first is its oldest row
-        same = np.flatnonzero(keys[order][1:] == keys[order][:-1]) + 1
-        if not len(same):
-            continue
-        starts = np.ones(len(order), bool)
-        starts[same] = False
-        first = np.maximum.accumulate(np.where(starts, np.arange(len(order)), 0))[same]
-        left = np.concatenate([order[same - 1], order[first]])
-        right = np.concatenate([order[same], order[same]])
-        yield np.unique(np.sort(comparable[np.stack([left, right], axis=1)], axis=1), axis=0)
+        keys = keys[order]
+        for back in range(1, reach + 1):
+            same = np.flatnonzero(keys[back:] == keys[:-back]) + back
+            if not len(same):
+                break
+            yield comparable[np.sort(np.stack([order[same - back], order[same]], axis=1), axis=1)]
+        else:  # there are runs longer than that
+            first = np.searchsorted(keys, keys[same])
+            yield comparable[np.sort(np.stack([order[first], order[same]], axis=1), axis=1)]
 
 
 def _similar(hashes: np.ndarray, pairs: np.ndarray, threshold: float) -> np.ndarray:

@@ -81,10 +81,12 @@ class Budget:
         """Count a request before it is made.
 
         Raises:
-            ComeBackLater: the day's requests or bytes are used up.
+            ComeBackLater: the day's requests or bytes are used up, or the pause that the server asked for is not over.
         """
+        if self.now() < self.used.get("not_before", 0.0):
+            raise _pause_until(self.used["not_before"])
         if self.now() - self.used["since"] >= DAY:
-            self.used = {"since": self.now(), "requests": 0, "bytes": 0, "last": self.used["last"]}
+            self.used |= {"since": self.now(), "requests": 0, "bytes": 0}
         if self.used["requests"] >= self.max_requests or self.used["bytes"] >= self.max_bytes:
             self.save()  # with the last answer's bytes: a new start must not ask once more
             raise ComeBackLater(
@@ -98,6 +100,12 @@ class Budget:
     def add_bytes(self, count: int) -> None:
         """Count what came over the wire; written with the next request."""
         self.used["bytes"] += count
+
+    def rest(self, seconds: float) -> ComeBackLater:
+        """Remember that nothing may be asked for so long, and return the word about it: a new start keeps to it."""
+        self.used["not_before"] = self.now() + seconds
+        self.save()
+        return _pause_until(self.used["not_before"])
 
     def save(self) -> None:
         """Write the state; each request does, and so does the end of a run."""
@@ -196,10 +204,12 @@ class NarouClient:
     def _tell_retry(self, state: tenacity.RetryCallState) -> None:
         wait, error = state.next_action.sleep, state.outcome.exception()
         if wait > LONGEST_WAIT:
-            raise ComeBackLater(
-                f"The server asks for a pause. Start the same command again after {local_time(time.time() + wait)}."
-            )
+            raise self.budget.rest(wait)
         self.tell(f"{error}; asking again in {wait:.0f} s (attempt {state.attempt_number})")
+
+
+def _pause_until(unix: float) -> ComeBackLater:
+    return ComeBackLater(f"The server asks for a pause. Start the same command again after {local_time(unix)}.")
 
 
 def _parse(body: bytes) -> Page:
