@@ -168,6 +168,16 @@ def test_while_the_model_loads_the_page_says_so_and_then_writes(pipe):
     assert "card" in last(screens) and service.state == "ready"
 
 
+def test_stop_does_not_wait_for_the_model_to_load(pipe):
+    gate = threading.Event()
+    service = TitleService(lambda: gate.wait(30) and pipe).start()
+    screens = handlers.write_titles(service, "s", "synopsis", SYNOPSIS, *values())
+    next(screens)
+    threading.Timer(0.2, service.stop, ["s"]).start()
+    assert CATALOGUES["ja"]["stopped.nothing"] in last(screens) and service.state == "loading"
+    gate.set()
+
+
 def test_a_model_that_cannot_be_loaded_is_a_sentence_not_a_crash():
     def broken():
         raise OSError("weights /secret/path are broken")

@@ -84,7 +84,7 @@ def test_drawing_leaves_the_random_state_of_the_program_alone(pipe):
 
 
 @pytest.mark.parametrize("method", ["beam", "sample"])
-@pytest.mark.parametrize("prefix", ["ウマ娘 プリティーダービー", "名探偵コナン", "「まさか", "𝄞勇者"])
+@pytest.mark.parametrize("prefix", ["ウマ娘 プリティーダービー", "ウマ娘 ", "名探偵コナン", "「まさか", "𝄞勇者"])
 def test_a_title_begins_with_the_given_text(pipe, method, prefix):
     for synopsis in (SYNOPSIS, ""):
         title = pipe(synopsis, method=method, prefix=prefix, max_length=30)[0]["generated_text"]

@@ -102,6 +102,14 @@ class TitleService:
             )
         return self._pipe
 
+    def _wait_to_load(self, stop: threading.Event) -> bool:
+        """Wait while the model loads, as long as a visitor may take; return False if the visitor stops meanwhile."""
+        end = time.monotonic() + TIME_LIMIT
+        while not self._loaded.wait(0.1) and time.monotonic() < end:
+            if stop.is_set():
+                return False
+        return True
+
     @contextmanager
     def visit(self, session: str) -> Iterator[threading.Event]:
         """Give a visitor's run its stop signal; a run that this visitor left behind is stopped."""
@@ -154,7 +162,11 @@ class TitleService:
         """
         check_synopsis(synopsis, settings)
         yield Step([], 0)
-        run = _Run(self.pipe(), synopsis, settings, stop or threading.Event())
+        stop = stop or threading.Event()
+        if not self._wait_to_load(stop):
+            yield Result([], 0.0, stopped=True)
+            return
+        run = _Run(self.pipe(timeout=0), synopsis, settings, stop)
         threading.Thread(target=run.work, args=(self._model_lock,), daemon=True).start()
         try:
             for event in run.events():

@@ -10,6 +10,7 @@ and works with transformers 4.57 and 5.x. Relative imports only: the modules nam
 
 import math
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ from .constraints import KnownWords, TitleConstraints, Watcher
 from .guidance import SourceGuidance, guided
 from .selection import pick_varied, unique
 from .settings import GenerationSettings, SettingsError, check_synopsis
-from .text import canonical, codec_for, display
+from .text import TitleCodec, codec_for, display
 
 ONE_TITLE = GenerationSettings(num_titles=1)
 _GENERATE_NAMES = {"num_return_sequences": "num_titles"}  # generate()'s word -> the setting's name
@@ -50,9 +51,13 @@ class TitleGenerationPipeline(Pipeline):
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
-        self.codec = codec_for(self.tokenizer)
         vocab_size = self.model.get_output_embeddings().weight.shape[0]
         self.surfaces, self.pieces = self.codec.surfaces(vocab_size), self.codec.pieces(vocab_size)
+
+    @cached_property
+    def codec(self) -> TitleCodec:
+        """The text codec of the model's tokenizer; the settings given to `pipeline()` itself are read with it already."""
+        return codec_for(self.tokenizer)
 
     def _sanitize_parameters(
         self,
@@ -66,7 +71,8 @@ class TitleGenerationPipeline(Pipeline):
         shared: dict[str, Any] = {}
         if settings is not None or controls:
             settings = settings or settings_from(controls, self._given_when_built())
-            shared["settings"] = settings.replace(prefix=canonical(settings.prefix))  # what is written comes back so
+            # What is written comes back so.
+            shared["settings"] = settings.replace(prefix=self.codec.beginning(settings.prefix)[0])
         forward = shared | ({"on_step": on_step} if on_step else {})
         return shared, forward, shared | ({"return_tokens": True} if return_tokens else {})
 
@@ -155,7 +161,7 @@ class TitleGenerationPipeline(Pipeline):
         start = self.model.generation_config.decoder_start_token_id
         if start is None:
             start = self.model.config.decoder_start_token_id
-        return torch.tensor([[start, *self.codec.encode(settings.prefix)]], device=self.device)
+        return torch.tensor([[start, *self.codec.beginning(settings.prefix)[1]]], device=self.device)
 
     def guides(self, settings: GenerationSettings) -> list[SourceGuidance]:
         """Return what holds titles to their synopsis, if anything is to."""

@@ -78,6 +78,10 @@ class TitleCodec:
         """Return the ids of `text` without special tokens."""
         return self._encode_normalised(normalise(text))
 
+    def beginning(self, text: str) -> tuple[str, list[int]]:
+        """Return the beginning of a title as titles will show it, and its ids."""
+        return canonical(text), self.encode(text)
+
     def _encode_normalised(self, text: str) -> list[int]:
         return self.tokenizer(text, add_special_tokens=False)["input_ids"]
 
@@ -121,6 +125,12 @@ class WordPieceCodec(TitleCodec):
         self.vocab = tokenizer.get_vocab()
         self.space_id = self.vocab.get(SPACE_TOKEN)
         self._word_ids: dict[str, list[int]] = {}
+
+    def beginning(self, text: str) -> tuple[str, list[int]]:
+        shown, ids = super().beginning(text)
+        if shown and text[-1].isspace() and self.space_id is not None:  # what follows is a word of its own
+            return shown + " ", [*ids, self.space_id]
+        return shown, ids
 
     def _encode_normalised(self, text: str) -> list[int]:
         ids: list[int] = []
