@@ -17,7 +17,7 @@ from loopback_hub import READ, LoopbackHub, Repo
 from publish_helpers import contents, published
 
 from titlegen.novelty import FILE_NAME, KnownTitles
-from training import publish_checks, staging
+from training import cards, dataset_publish, publish_checks, staging
 from training.baselines import nearest_titles
 from training.build_dataset import main as build
 from training.config import ConfigError, parse_arguments
@@ -343,6 +343,15 @@ def test_a_build_goes_with_the_card_of_its_own_numbers(tmp_path):
     facts, card = json.loads(tree["build.json"].read_text()), tree["README.md"].decode()
     assert f"{facts['rows_in']:,} rows came in, {facts['rows_out']:,} are left" in card and "user/pairs" in card
     publish_checks.check_contents(tree)
+
+
+def test_a_number_that_the_build_does_not_hold_stops_its_card(tmp_path, monkeypatch):
+    build(["--input", str(PAIRS), "--out", str(tmp_path / "built")])
+    template = (cards.ROOT / "dataset_card.md").read_text("utf-8")
+    (tmp_path / "dataset_card.md").write_text(template + "\nOf these 87,654 are good.\n", "utf-8")
+    monkeypatch.setattr(dataset_publish, "ROOT", tmp_path)
+    with pytest.raises(PublishError, match="does not hold: 87,654"):
+        staging.dataset_tree(str(tmp_path / "built"), "user/pairs", "cc0-1.0", tmp_path / "work")
 
 
 def test_a_folder_without_a_page_is_no_space(tmp_path):

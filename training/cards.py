@@ -161,7 +161,7 @@ def pairs_card(repo_id: str, counts: dict[str, int], licence: str) -> str:
         license=licence,
         task_categories=["summarization", "text-generation"],
         pretty_name=repo_id.split("/")[-1],
-        size_categories=_size_category(sum(counts.values())),
+        size_categories=size_category(sum(counts.values())),
         configs=[
             {
                 "config_name": "default",
@@ -173,7 +173,8 @@ def pairs_card(repo_id: str, counts: dict[str, int], licence: str) -> str:
     return render(DatasetCard, ROOT / "training" / "plain_dataset_card.md", data, slots)
 
 
-def _size_category(rows: int) -> str:
+def size_category(rows: int) -> str:
+    """Return the Hub's name for a data set of so many rows."""
     limits = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M"}
     return next((name for limit, name in limits.items() if rows < limit), "1M<n<10M")
 

@@ -27,7 +27,7 @@ from training.cleaning_report import CleaningReport
 from training.cleaning_rules import rules_version
 from training.collect import JST
 from training.decide import DROPPED, BuildError, Overview, decide
-from training.dedup import SIGNATURE
+from training.dedup import KIN_SYNOPSIS, KIN_TITLE, SIGNATURE
 from training.files import claim_folder, write_json, write_text
 from training.split import SPLITS, SplitPlan, first_second
 from training.works import COLUMNS, Source, features, removed_works
@@ -228,6 +228,7 @@ def facts_of(
         "left_out": list(settings.drop),
         "validation_share": settings.validation_share,
         "test_since": day,
+        "alike": {"synopses": KIN_SYNOPSIS, "titles": KIN_TITLE},
         "counts": counts,
         "columns": columns,
     }

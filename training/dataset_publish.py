@@ -15,12 +15,15 @@ import pyarrow.parquet as pq
 from datasets import Features, Value
 from huggingface_hub import DatasetCard, DatasetCardData
 
-from training.cards import ROOT, render
+from training.cards import ROOT, render, size_category
 from training.hub import Destination, Sender, check_repo_name, check_token
+from training.publish_checks import unsourced_numbers
 from training.trees import PublishError, Tree, is_local, write_tree
 from training.works import removal_list, removed_works
 
 OWNED = ("data/*.parquet", "README.md", "build.json", "lengths.png")
+NCODES_A_REQUEST = 200  # 1,800 characters of address
+PERCENTILES = (5, 95)  # of lengths, in the head of a table
 IDS = Features({"ncode": Value("string"), "sha256": Value("string")})
 
 
@@ -127,7 +130,7 @@ def card(target: str, facts: dict[str, Any], publication: str, licence: str) -> 
     """Render `dataset_card.md` from the build's own numbers.
 
     Raises:
-        PublishError: a slot that no number fills.
+        PublishError: a slot that no number fills, or a number that the build does not hold.
     """
     name = Path(target).name
     data = DatasetCardData(
@@ -137,7 +140,7 @@ def card(target: str, facts: dict[str, Any], publication: str, licence: str) -> 
         task_categories=["summarization", "text-generation"],
         tags=["title-generation", "japanese", "web-novel"],
         pretty_name=name,
-        size_categories=_size(facts["rows_out"]),
+        size_categories=size_category(facts["rows_out"]),
         configs=[
             {
                 "config_name": "default",
@@ -145,11 +148,14 @@ def card(target: str, facts: dict[str, Any], publication: str, licence: str) -> 
             }
         ],
     )
-    slots = facts | {"repo_id": f"./{name}" if is_local(target) else target, "name": name, "publication": publication}
-    text = render(DatasetCard, ROOT / "dataset_card.md", data, slots | {"licence": licence})
+    slots = facts | {
+        "repo_id": f"./{name}" if is_local(target) else target,
+        "name": name,
+        "publication": publication,
+        "licence": licence,
+        "requests": -(-facts["rows_out"] // NCODES_A_REQUEST),
+    }
+    text = render(DatasetCard, ROOT / "dataset_card.md", data, slots)
+    if unsourced := unsourced_numbers(text, slots, PERCENTILES):
+        raise PublishError(f"dataset_card.md shows numbers that the build does not hold: {', '.join(unsourced)}.")
     return re.sub(r"\n{3,}", "\n\n", text)  # what the template's conditions leave behind
-
-
-def _size(rows: int) -> str:
-    limits = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M"}
-    return next((name for limit, name in limits.items() if rows < limit), "1M<n<10M")

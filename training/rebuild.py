@@ -30,13 +30,12 @@ from training.dataset import (
     finish,
     write_splits,
 )
-from training.dataset_publish import checksum
+from training.dataset_publish import NCODES_A_REQUEST, checksum
 from training.narou_api import ENDPOINT, MIN_PACE, Budget, NarouClient
 from training.shards import RawStore
 from training.split import SPLITS
 from training.works import Source, removal_list, removed_works
 
-NCODES_A_REQUEST = 200  # 1,800 characters of address
 CHANGED, OTHERS, OLDER = -1, -2, -3
 DROPPED = {CHANGED: "changed_since", OTHERS: "not_in_the_list", OLDER: "older_version"}
 
