@@ -41,9 +41,9 @@ def sender(server, tmp_path_factory):
         yield process
 
 
-def rounds(hub, sender, folder):
+def rounds(hub, sender, folder, **kind):
     """Yield, for every request of a publication, a new repository, the requests before this one, and this one."""
-    assert isinstance(sender.send(folder, repo_id="user/first", tag="v1"), list)
+    assert isinstance(sender.send(folder, repo_id="user/first", tag="v1", **kind), list)
     asked = hub.asked()
     for number in range(len(asked)):
         hub.large.clear()
@@ -98,17 +98,30 @@ def test_each_answer_may_be_lost_after_the_work_was_done(hub, sender, folder, st
         assert is_complete(hub.repos[f"models/{name}"], folder), line
 
 
-@pytest.mark.parametrize("status", [503, None])
-def test_a_fault_that_stays_leaves_the_repository_as_it_was_and_repeating_completes_it(hub, sender, folder, status):
-    for name, before, line in rounds(hub, sender, folder):
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (503, {}),
+        (None, {}),
+        (503, {"repo_type": "dataset"}),
+        (503, {"repo_type": "space"}),
+        (503, {"revision": "draft"}),
+    ],
+)
+def test_a_fault_that_stays_leaves_the_repository_as_it_was_and_repeating_completes_it(
+    hub, sender, folder, status, kind
+):
+    place, branch = f"{kind.get('repo_type', 'model')}s", kind.get("revision", "main")
+    for name, before, line in rounds(hub, sender, folder, **kind):
         hub.fail(line, status, skip=before.count(line), times=40)
-        answer = sender.send(folder, repo_id=name, tag="v1")
+        answer = sender.send(folder, repo_id=name, tag="v1", **kind)
         assert "repeat the command" in answer and "\n" not in answer, (line, answer)
-        repo = hub.repos.get(f"models/{name}")
-        assert repo is None or published(repo) in ({}, contents(folder)), line
+        repo = hub.repos.get(f"{place}/{name}")
+        assert repo is None or branch not in repo.branches or published(repo, branch) in ({}, contents(folder)), line
         hub.faults.clear()
-        assert isinstance(sender.send(folder, repo_id=name, tag="v1"), list), line
-        assert is_complete(hub.repos[f"models/{name}"], folder), line
+        assert isinstance(sender.send(folder, repo_id=name, tag="v1", **kind), list), line
+        repo = hub.repos[f"{place}/{name}"]
+        assert published(repo, "v1") == published(repo, branch) == contents(folder) and len(repo.commits) == 2, line
 
 
 @pytest.mark.parametrize(
