@@ -1,6 +1,7 @@
 import torch
 
-from titlegen.constraints import KnownWords, TitleConstraints, open_brackets
+from titlegen.constraints import TitleConstraints, open_brackets
+from titlegen.known import KnownNumbers, KnownWords
 
 SURFACES = ["", "", "勇者", "の", "剣", "「", "」", "者の", " ", "『", "』", "長い長い題"]
 END, START = 1, 0
@@ -82,3 +83,19 @@ def test_a_word_of_several_tokens_is_one_that_was_read():
     assert spelled(2, source="") == {3, 4, 7}, "without a synopsis every word is free"
     scores = KnownWords(surfaces, pieces, 1, ["松尾", "松鷹"])(torch.tensor([[START, 2]] * 4), torch.zeros(4, 8))
     assert [[i for i in pieces if row[i] == 0] for row in scores] == [[3], [3], [4], [4]]
+
+
+def test_a_number_is_one_that_was_read():
+    surfaces = ["", "", "八", "千", "百", "段", "一", "七", "百貨店"]
+    numerals = {2, 3, 4, 6, 7}
+
+    def follows(*ids, read):
+        scores = KnownNumbers(surfaces, 1, [read])(torch.tensor([[START, *ids]]), torch.zeros(1, 9))[0]
+        return {i for i in range(9) if scores[i] == 0}
+
+    assert follows(5, read=[4, 2, 5]) & numerals == {4, 6}, "百 begins 百八, 一 is free"
+    assert follows(4, read=[4, 2, 5]) == {2}, "百 has to become 百八"
+    assert follows(4, 2, read=[4, 2, 5]) & numerals == set() and 5 in follows(4, 2, read=[4, 2, 5])
+    assert follows(2, read=[4, 2, 5, 2, 3]) == {3} and 5 in follows(4, read=[4, 5, 4, 2])
+    assert follows(5, read=[8, 5]) & numerals == {6}, "a numeral inside a word is no number"
+    assert 7 not in follows(6, read=[6, 5]) and follows(7, read=[6]) == follows(read=[]) == set(range(9))

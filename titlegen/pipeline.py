@@ -16,8 +16,9 @@ from typing import Any
 import torch
 from transformers import LogitsProcessorList, Pipeline, StoppingCriteriaList
 
-from .constraints import KnownWords, TitleConstraints, Watcher
+from .constraints import TitleConstraints, Watcher
 from .guidance import SourceGuidance, guided
+from .known import KnownNumbers, KnownWords
 from .selection import pick_varied, unique
 from .settings import GenerationSettings, SettingsError, check_synopsis
 from .text import TitleCodec, codec_for, display
@@ -111,7 +112,7 @@ class TitleGenerationPipeline(Pipeline):
                 logits_processor=LogitsProcessorList(
                     [
                         *guidance,
-                        *self._spelling(inputs["input_ids"], settings, prompt.shape[1]),
+                        *self._known(inputs["input_ids"], settings, prompt.shape[1]),
                         self._constraints(settings, prompt.shape[1]),
                     ]
                 ),
@@ -171,13 +172,18 @@ class TitleGenerationPipeline(Pipeline):
         encoded = self.model.get_encoder()(input_ids=nothing)
         return [SourceGuidance(self.model, encoded.last_hidden_state, settings.guidance)]
 
-    def _spelling(self, sources: torch.Tensor, settings: GenerationSettings, prompt_length: int) -> list[KnownWords]:
-        """Return what keeps rare words to those that were read, if that is wished."""
-        if not settings.known_words or not self.pieces:
+    def _known(
+        self, sources: torch.Tensor, settings: GenerationSettings, prompt_length: int
+    ) -> list[KnownWords | KnownNumbers]:
+        """Return what keeps rare words and numbers to those that were read, if that is wished."""
+        if not settings.known_words:
             return []
-        read = ["".join(self.surfaces[i] for i in row) for row in sources.tolist()]
-        read = [f"{text}\n{settings.prefix}" if text else "" for text in read]
-        return [KnownWords(self.surfaces, self.pieces, prompt_length, read)]
+        beginning = self.codec.beginning(settings.prefix)[1]
+        read = [[i for i in row if self.surfaces[i]] for row in sources.tolist()]
+        read = [[*row, self.codec.end_id, *beginning] if row else [] for row in read]  # the end token parts the two
+        texts = ["".join(self.surfaces[i] or "\n" for i in row) for row in read]
+        words = [KnownWords(self.surfaces, self.pieces, prompt_length, texts)] if self.pieces else []
+        return [*words, KnownNumbers(self.surfaces, prompt_length, read)]
 
     def _constraints(self, settings: GenerationSettings, prompt_length: int) -> TitleConstraints:
         return TitleConstraints(

@@ -112,62 +112,6 @@ class TitleConstraints(LogitsProcessor):
         return banned
 
 
-class KnownWords(LogitsProcessor):
-    """Forbid words of several tokens that stand neither in the synopsis nor in the beginning of the title.
-
-    A word that the vocabulary has not got whole is rare, a name as a rule; a small model that spells one mixes in
-    another. What it may spell is what it has read.
-
-    Args:
-        surfaces: what each id adds to the title (index = id).
-        pieces: the ids that continue a word.
-        prompt_length: decoder tokens already given.
-        sources: for each input of the batch what was read, synopsis and beginning; "" allows every word.
-    """
-
-    def __init__(self, surfaces: Sequence[str], pieces: Sequence[int], prompt_length: int, sources: Sequence[str]):
-        self.surfaces, self.prompt_length, self.sources = surfaces, prompt_length, sources
-        self.pieces = torch.zeros(len(surfaces), dtype=torch.bool)
-        self.pieces[list(pieces)] = True
-        self.ids: dict[str, list[int]] = {}
-        for i in pieces:
-            self.ids.setdefault(surfaces[i], []).append(i)
-        self.longest = max(map(len, self.ids), default=0)
-        self.none = torch.zeros_like(self.pieces)
-        self._banned_after: dict[tuple[str, str], torch.Tensor] = {}
-
-    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
-        """Return `scores` (rows, vocabulary) with -inf for every forbidden token; `input_ids` is (rows, tokens)."""
-        rows = input_ids[:, self.prompt_length :].tolist()
-        copies = len(rows) // len(self.sources)
-        banned = torch.stack([self._banned(row, self.sources[i // copies]) for i, row in enumerate(rows)])
-        return scores.masked_fill(banned.to(scores.device), -float("inf"))
-
-    def _banned(self, row: list[int], source: str) -> torch.Tensor:
-        word = self._word(row)
-        if not source:
-            return self.none
-        if row and not word:  # a finished title: padding follows
-            return self.pieces
-        if (word, source) not in self._banned_after:  # beams and drawn titles share their words
-            self._banned_after[word, source] = self._not_read_after(word, source)
-        return self._banned_after[word, source]
-
-    def _not_read_after(self, word: str, source: str) -> torch.Tensor:
-        banned, at = self.pieces.clone(), 0
-        while (at := source.find(word, at)) >= 0:
-            rest = source[at + len(word) : at + len(word) + self.longest]
-            for k in range(1, len(rest) + 1):
-                banned[self.ids.get(rest[:k], [])] = False
-            at += 1
-        return banned
-
-    def _word(self, row: list[int]) -> str:
-        """Return the word at the end of `row`, as far as it is written."""
-        start = next((i for i in reversed(range(len(row))) if not self.pieces[row[i]]), 0)
-        return "".join(self.surfaces[i] for i in row[start:])
-
-
 def _completes(surface: str, word: str, written: int) -> bool:
     """Whether `surface` completes `word` when its first `written` characters stand already."""
     return word in surface if written == 0 else surface.startswith(word[written:])

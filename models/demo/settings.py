@@ -73,8 +73,8 @@ class GenerationSettings:
     )  # fmt: skip
     known_words: bool = define(
         True, "知らない言葉を作らない", "Known words only",
-        "珍しい名前などは、あらすじか書き出しにあるものだけを使う。",
-        "Rare words such as names come from the synopsis or the beginning, never made up.",
+        "珍しい名前や数は、あらすじか書き出しにあるものだけを使う。",
+        "Rare words such as names, and numbers, come from the synopsis or the beginning, never made up.",
     )  # fmt: skip
     seed: int = define(
         0, "シード", "Seed",
