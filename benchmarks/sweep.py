@@ -23,6 +23,7 @@ BEAM = [
     for values in (
         {},
         {"num_beams": 5},
+        {"num_beams": 8},
         {"known_words": False},
         {"guidance": 0.0},
         {"guidance": 0.6},
