@@ -228,6 +228,10 @@ def test_retry_after_is_honoured(tmp_path, capsys):
         server.fixed_faults = ["429"]
         assert main(arguments(server, tmp_path / "raw")) == 0
         assert server.times[1] - server.times[0] >= 1
+    with NarouServer(make_works(10), retry_after="99999999999999") as server:
+        server.fixed_faults = ["429"]
+        assert main(arguments(server, tmp_path / "forever", "--attempts", 1)) == COME_BACK_LATER
+        assert "asks for a pause" in capsys.readouterr().err
     with NarouServer(make_works(10), retry_after="7200") as server:
         server.fixed_faults = ["429"]
         for _ in range(2):  # started again too early, it asks nothing

@@ -86,16 +86,21 @@ def test_a_word_of_several_tokens_is_one_that_was_read():
 
 
 def test_a_number_is_one_that_was_read():
-    surfaces = ["", "", "八", "千", "百", "段", "一", "七", "百貨店"]
-    numerals = {2, 3, 4, 6, 7}
+    surfaces = ["", "", "八", "千", "百", "段", "一", "七", "百貨店", "一人"]
+    numerals, everything = {2, 3, 4, 6, 7}, set(range(10))
 
-    def follows(*ids, read):
-        scores = KnownNumbers(surfaces, 1, [read])(torch.tensor([[START, *ids]]), torch.zeros(1, 9))[0]
-        return {i for i in range(9) if scores[i] == 0}
+    def follows(*ids, read, scores=None):
+        scores = torch.zeros(1, 10) if scores is None else scores
+        kept = KnownNumbers(surfaces, [read])(torch.tensor([[START, *ids]]), scores)[0]
+        return {i for i in range(10) if kept[i] == 0}
 
     assert follows(5, read=[4, 2, 5]) & numerals == {4, 6}, "百 begins 百八, 一 is free"
     assert follows(4, read=[4, 2, 5]) == {2}, "百 has to become 百八"
-    assert follows(4, 2, read=[4, 2, 5]) & numerals == set() and 5 in follows(4, 2, read=[4, 2, 5])
+    assert follows(4, 2, read=[4, 2, 5]) == everything - numerals - {8, 9}
     assert follows(2, read=[4, 2, 5, 2, 3]) == {3} and 5 in follows(4, read=[4, 5, 4, 2])
     assert follows(5, read=[8, 5]) & numerals == {6}, "a numeral inside a word is no number"
-    assert 7 not in follows(6, read=[6, 5]) and follows(7, read=[6]) == follows(read=[]) == set(range(9))
+    assert follows(5, read=[2, START, 3]) & numerals == {2, 3, 6} and 3 not in follows(2, read=[2, START, 3])
+    assert 7 not in follows(6, read=[6, 5]) and follows(7, read=[6]) == follows(read=[]) == everything
+    forbidden = torch.zeros(1, 10)
+    forbidden[0, 2] = -float("inf")
+    assert follows(4, read=[4, 2], scores=forbidden) == everything - {2}, "no dead end"

@@ -112,8 +112,8 @@ class TitleGenerationPipeline(Pipeline):
                 logits_processor=LogitsProcessorList(
                     [
                         *guidance,
-                        *self._known(inputs["input_ids"], settings, prompt.shape[1]),
                         self._constraints(settings, prompt.shape[1]),
+                        *self._known(inputs["input_ids"], settings, prompt.shape[1]),
                     ]
                 ),
                 stopping_criteria=self._stopping(settings, prompt.shape[1], on_step),
@@ -175,15 +175,16 @@ class TitleGenerationPipeline(Pipeline):
     def _known(
         self, sources: torch.Tensor, settings: GenerationSettings, prompt_length: int
     ) -> list[KnownWords | KnownNumbers]:
-        """Return what keeps rare words and numbers to those that were read, if that is wished."""
-        if not settings.known_words:
+        """Return what keeps rare words and numbers to those that were read, if that is wished and the vocabulary tells."""
+        if not settings.known_words or not self.pieces:
             return []
         beginning = self.codec.beginning(settings.prefix)[1]
-        read = [[i for i in row if self.surfaces[i]] for row in sources.tolist()]
-        read = [[*row, self.codec.end_id, *beginning] if row else [] for row in read]  # the end token parts the two
-        texts = ["".join(self.surfaces[i] or "\n" for i in row) for row in read]
-        words = [KnownWords(self.surfaces, self.pieces, prompt_length, texts)] if self.pieces else []
-        return [*words, KnownNumbers(self.surfaces, prompt_length, read)]
+        read = [[*row, *beginning] if any(self.surfaces[i] for i in row) else [] for row in sources.tolist()]
+        texts = ["".join(self.surfaces[i] or "\n" for i in row) for row in read]  # special tokens part words
+        return [
+            KnownWords(self.surfaces, self.pieces, prompt_length, texts),
+            KnownNumbers(self.surfaces, read),
+        ]
 
     def _constraints(self, settings: GenerationSettings, prompt_length: int) -> TitleConstraints:
         return TitleConstraints(

@@ -148,6 +148,8 @@ class TitleService:
         self, synopses: list[str], settings: GenerationSettings, stop: threading.Event
     ) -> list[list[dict[str, Any]]]:
         """Return the titles of several synopses, each {"title", "score"}; cut short once `stop` is set."""
+        if not self._wait_to_load(stop):
+            return [[] for _ in synopses]
         return self.exclusively(lambda pipe: pipeline_writer(pipe, settings, lambda _: stop.is_set())(synopses))
 
     def stream(

@@ -33,6 +33,7 @@ DAY = 24 * 3600  # seconds
 MIN_PACE = 1.0  # seconds between requests to anything but this computer
 MAX_BODY = 64 * 2**20  # bytes after decompression; 500 works of 1,100 characters are 3 MB
 LONGEST_WAIT = 15 * 60  # seconds; a longer Retry-After ends the run instead
+LONGEST_PAUSE = 7 * DAY  # seconds; nobody means a longer one
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -103,7 +104,7 @@ class Budget:
 
     def rest(self, seconds: float) -> ComeBackLater:
         """Remember that nothing may be asked for so long, and return the word about it: a new start keeps to it."""
-        self.used["not_before"] = self.now() + seconds
+        self.used["not_before"] = self.now() + min(seconds, LONGEST_PAUSE)
         self.save()
         return _pause_until(self.used["not_before"])
 
@@ -177,6 +178,8 @@ class NarouClient:
         try:
             return self._retry(self._ask, query)
         except TemporaryError as error:
+            if (error.wait or 0) > LONGEST_WAIT:  # asked for at the last attempt
+                raise self.budget.rest(error.wait) from error
             attempts = self._retry.statistics["attempt_number"]
             raise ApiError(
                 f"{self.endpoint} gave no usable answer in {attempts} attempts, at last: {error}."

@@ -44,7 +44,7 @@ class KnownWords(LogitsProcessor):
         rows = input_ids[:, self.prompt_length :].tolist()
         copies = len(rows) // len(self.sources)
         banned = torch.stack([self._banned(row, self.sources[i // copies]) for i, row in enumerate(rows)])
-        return scores.masked_fill(banned.to(scores.device), -float("inf"))
+        return without(banned, scores)
 
     def _banned(self, row: list[int], source: str) -> torch.Tensor:
         word = self._word(row)
@@ -74,28 +74,28 @@ class KnownWords(LogitsProcessor):
 class KnownNumbers(LogitsProcessor):
     """Forbid numbers, in figures or kanji, that stand neither in the synopsis nor in the beginning of the title.
 
-    A number is a run of numerals; it has to be one from its first to its last sign. Numerals inside a word that the
-    vocabulary has whole (一緒, 万能) are no numbers.
+    A number is a run of numerals; it has to be one from its first to its last sign, unless another promise (length, a
+    forbidden word) cuts it short. Numerals inside a word that the vocabulary has whole (一緒, 万能) are no numbers.
 
     Args:
         surfaces: what each id adds to the title (index = id).
-        prompt_length: decoder tokens already given.
         sources: for each input of the batch the ids that were read, of synopsis and beginning; none allows every number.
     """
 
-    def __init__(self, surfaces: Sequence[str], prompt_length: int, sources: Sequence[Sequence[int]]):
-        self.surfaces, self.prompt_length = surfaces, prompt_length
+    def __init__(self, surfaces: Sequence[str], sources: Sequence[Sequence[int]]):
+        self.surfaces = surfaces
         self.numerals = {i: text for i, text in enumerate(surfaces) if _NUMBER.fullmatch(text)}
         self.is_numeral = torch.zeros(len(surfaces), dtype=torch.bool)
         self.is_numeral[list(self.numerals)] = True
+        self.begins_so = torch.tensor([bool(_NUMBER.match(text)) for text in surfaces])  # 一人, and the numerals
         self.numbers = [self._numbers(ids) if ids else set() for ids in sources]
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         """Return `scores` (rows, vocabulary) with -inf for every forbidden token; `input_ids` is (rows, tokens)."""
-        rows = input_ids[:, self.prompt_length :].tolist()
+        rows = input_ids.tolist()  # the beginning too: it may end within a number
         copies = len(rows) // len(self.numbers)
         banned = torch.stack([self._banned(row, self.numbers[i // copies]) for i, row in enumerate(rows)])
-        return scores.masked_fill(banned.to(scores.device), -float("inf"))
+        return without(banned, scores)
 
     def _numbers(self, ids: Sequence[int]) -> set[str]:
         return {*"".join(self.numerals.get(i, " ") for i in ids).split(), *FREE_NUMBERS}
@@ -104,11 +104,19 @@ class KnownNumbers(LogitsProcessor):
         start = next((i for i in reversed(range(len(row))) if row[i] not in self.numerals), -1) + 1
         begun = "".join(self.surfaces[i] for i in row[start:])
         on = [number for number in numbers if number.startswith(begun)]
-        if not on:  # every number is free, or this one began in the beginning of the title
+        if not on:  # every number is free, or the title began with one that was not read
             return torch.zeros_like(self.is_numeral)
-        may_end = not begun or begun in numbers
-        banned = self.is_numeral.clone() if may_end else torch.ones_like(self.is_numeral)
+        if not begun:
+            banned = self.is_numeral.clone()
+        else:  # 十 must not become 十一人, and 百 not end where only 百八 was read
+            banned = self.begins_so.clone() if begun in numbers else torch.ones_like(self.is_numeral)
         for i, text in self.numerals.items():
             if any(number.startswith(begun + text) for number in on):
                 banned[i] = False
         return banned
+
+
+def without(banned: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+    """Return `scores` with -inf where `banned`, both (rows, vocabulary); a row that would have no way on stays as it is."""
+    kept = scores.masked_fill(banned.to(scores.device), -float("inf"))
+    return torch.where(kept.isneginf().all(-1, keepdim=True), scores, kept)
