@@ -165,6 +165,7 @@ def test_the_space_s_card_takes_its_versions_from_the_project_s_own_files():
     assert 0 < len(data.short_description) <= 60 and data.title
     front = re.match(r"---\n(.*?)\n---\n", shown, re.DOTALL)
     assert isinstance(yaml.safe_load(front[1])["python_version"], str), "3.10 must not become 3.1"
+    assert 'pipeline(model="user/name"' in shown and not re.search(r"\]\((?!https://)", shown), "a link to nothing"
 
 
 def test_a_readme_of_one_s_own_keeps_what_publishing_does_not_set(tmp_path):

@@ -1,7 +1,7 @@
 """python -m titlegen --input synopses.jsonl --output titles.jsonl --num_titles 3: titles for a whole file.
 
-The input is CSV or JSON Lines with a column synopsis or story; the output is the same with titles. Every setting of
-`GenerationSettings` is an option.
+The input is CSV or JSON Lines with a column synopsis or story; the output has the same rows with their titles
+(JSON Lines: `titles`; CSV: `title_1`, `score_1` and so on). Every setting of `GenerationSettings` is an option.
 """
 
 import argparse

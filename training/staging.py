@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import pyarrow.parquet
 from datasets import DatasetDict
 from huggingface_hub import RepoCard
@@ -179,10 +180,15 @@ def _is_left_over(path: Path, root: Path) -> bool:
 
 
 def space_card(root: Path, model_id: str, datasets: list[str], licence: str) -> str:
-    """Return the project's README with the front matter a Space needs; versions come from the project's own files."""
+    """Return the README of the Space: the front matter of the project's own, with what publishing knows, and a few words.
+
+    The rest of the project's README speaks of files that a Space has not got.
+    """
     readme = root / "README.md"
-    text = readme.read_text(encoding="utf-8") if readme.is_file() else "# タイトルジェネレーター\n"
-    card = RepoCard(text if text.startswith("---\n") else f"---\ntitle: タイトルジェネレーター\n---\n\n{text}")
+    text = readme.read_text(encoding="utf-8") if readme.is_file() else ""
+    card = RepoCard(text if text.startswith("---\n") else "---\ntitle: タイトルジェネレーター\n---\n")
+    words = (Path(__file__).parent / "space_card.md").read_text(encoding="utf-8")
+    card.text = "\n" + jinja2.Template(words).render(title=card.data.get("title"), model_id=model_id)
     gradio = re.search(
         r"^gradio(?:\[.*?\])?==(\S+)", (root / "requirements.txt").read_text(encoding="utf-8"), re.MULTILINE
     )

@@ -74,7 +74,7 @@ class GenerationSettings:
     known_words: bool = define(
         True, "知らない言葉を作らない", "Known words only",
         "珍しい名前や数は、あらすじか書き出しにあるものだけを使う。",
-        "Rare words such as names, and numbers, come from the synopsis or the beginning, never made up.",
+        "Rare words such as names, and numbers, are those of the synopsis or the beginning.",
     )  # fmt: skip
     seed: int = define(
         0, "シード", "Seed",
