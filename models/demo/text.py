@@ -91,8 +91,7 @@ class TitleCodec:
 
     def encode_synopsis(self, text: str, max_tokens: int) -> list[int]:
         """Return at most `max_tokens` source ids, the tokenizer's special tokens included."""
-        room = max_tokens - self.tokenizer.num_special_tokens_to_add(pair=False)
-        return self.tokenizer.build_inputs_with_special_tokens(self._encode_normalised(flatten_synopsis(text))[:room])
+        return self.tokenizer(flatten_synopsis(text), truncation=True, max_length=max_tokens)["input_ids"]
 
     def encode_title(self, text: str, max_tokens: int) -> list[int]:
         """Return at most `max_tokens` target ids, closed by the end token."""
@@ -125,6 +124,10 @@ class WordPieceCodec(TitleCodec):
         self.vocab = tokenizer.get_vocab()
         self.space_id = self.vocab.get(SPACE_TOKEN)
         self._word_ids: dict[str, list[int]] = {}
+
+    def encode_synopsis(self, text: str, max_tokens: int) -> list[int]:
+        room = max_tokens - self.tokenizer.num_special_tokens_to_add(pair=False)
+        return self.tokenizer.build_inputs_with_special_tokens(self._encode_normalised(flatten_synopsis(text))[:room])
 
     def beginning(self, text: str) -> tuple[str, list[int]]:
         shown, ids = super().beginning(text)
