@@ -1,6 +1,6 @@
 import torch
 
-from titlegen.constraints import TitleConstraints, open_brackets
+from titlegen.constraints import OnceEach, TitleConstraints, open_brackets
 from titlegen.known import KnownNumbers, KnownWords
 
 SURFACES = ["", "", "勇者", "の", "剣", "「", "」", "者の", " ", "『", "』", "長い長い題"]
@@ -104,3 +104,12 @@ def test_a_number_is_one_that_was_read():
     forbidden = torch.zeros(1, 10)
     forbidden[0, 2] = -float("inf")
     assert follows(4, read=[4, 2], scores=forbidden) == everything - {2}, "no dead end"
+
+
+def test_a_word_stands_once_and_particles_numerals_and_pieces_as_often_as_they_like():
+    surfaces = ["", "", "犬", "の", "ソン", "三", "オル"]
+    kept = OnceEach(surfaces, [4])(torch.tensor([[START, 2, 3, 5], [START, 6, 4, 4]]), torch.zeros(2, 7))
+    assert [[i for i in range(7) if row[i] == 0] for row in kept] == [[0, 1, 3, 4, 5, 6], [0, 1, 2, 3, 4, 5]]
+    scores = torch.full((1, 7), -float("inf"))
+    scores[0, 2] = -1.0
+    assert OnceEach(surfaces, [4])(torch.tensor([[START, 2]]), scores)[0, 2] == -1.0, "no dead end"

@@ -6,6 +6,7 @@ and a length is a length in characters, as people count titles.
 This module travels with a published model.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -25,6 +26,7 @@ BRACKETS = {
     "〔": "〕",
 }
 WIDE = str.maketrans("()[]", "（）［］")  # a vocabulary may hold the other half of a bracket in another width
+_WORD = re.compile(r"[\u30a1-\u30fa\u3400-\u9fff](?<![〇一二三四五六七八九十百千万億兆])")  # numerals may come again
 CLOSERS = {closer: opener for opener, closer in BRACKETS.items()}
 
 
@@ -110,6 +112,30 @@ class TitleConstraints(LogitsProcessor):
         if banned.all():  # no way on: a short title is better than none
             banned[self.end_id] = False
         return banned
+
+
+class OnceEach(LogitsProcessor):
+    """Let a word in kanji or katakana stand once in a title; a search likes to say a noun until it means nothing.
+
+    Args:
+        surfaces: what each id adds to the title (index = id).
+        pieces: the ids that continue a word; a word is known by its first token.
+    """
+
+    def __init__(self, surfaces: Sequence[str], pieces: Sequence[int]):
+        self.words = torch.tensor([bool(_WORD.search(text)) for text in surfaces])
+        self.words[list(pieces)] = False
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        """Return `scores` (rows, vocabulary) with -inf for every word that stands already."""
+        there = torch.zeros_like(scores, dtype=torch.bool).scatter_(1, input_ids, True)
+        return without(there & self.words.to(scores.device), scores)
+
+
+def without(banned: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+    """Return `scores` with -inf where `banned`, both (rows, vocabulary); a row that would have no way on stays as it is."""
+    kept = scores.masked_fill(banned.to(scores.device), -float("inf"))
+    return torch.where(kept.isneginf().all(-1, keepdim=True), scores, kept)
 
 
 def _completes(surface: str, word: str, written: int) -> bool:

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 import torch
 from transformers import LogitsProcessor
 
+from .constraints import without
+
 _NUMBER = re.compile(r"[0-9〇一二三四五六七八九十百千万億兆]+")
 FREE_NUMBERS = ("一", "二")  # もう一度, 二度と: more words than numbers
 
@@ -114,9 +116,3 @@ class KnownNumbers(LogitsProcessor):
             if any(number.startswith(begun + text) for number in on):
                 banned[i] = False
         return banned
-
-
-def without(banned: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-    """Return `scores` with -inf where `banned`, both (rows, vocabulary); a row that would have no way on stays as it is."""
-    kept = scores.masked_fill(banned.to(scores.device), -float("inf"))
-    return torch.where(kept.isneginf().all(-1, keepdim=True), scores, kept)

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from transformers import LogitsProcessorList, Pipeline, StoppingCriteriaList
 
-from .constraints import TitleConstraints, Watcher
+from .constraints import OnceEach, TitleConstraints, Watcher
 from .guidance import SourceGuidance, guided
 from .known import KnownNumbers, KnownWords
 from .selection import pick_varied, unique
@@ -113,6 +113,7 @@ class TitleGenerationPipeline(Pipeline):
                     [
                         *guidance,
                         self._constraints(settings, prompt.shape[1]),
+                        *self._once_each(settings),
                         *self._known(inputs["input_ids"], settings, prompt.shape[1]),
                     ]
                 ),
@@ -185,6 +186,9 @@ class TitleGenerationPipeline(Pipeline):
             KnownWords(self.surfaces, self.pieces, prompt_length, texts),
             KnownNumbers(self.surfaces, read),
         ]
+
+    def _once_each(self, settings: GenerationSettings) -> list[OnceEach]:
+        return [OnceEach(self.surfaces, self.pieces)] if self.pieces and not settings.repeat_words else []
 
     def _constraints(self, settings: GenerationSettings, prompt_length: int) -> TitleConstraints:
         return TitleConstraints(

@@ -134,6 +134,11 @@ class GenerationSettings:
         "この長さの言葉の並びは二度使わない。0は禁止しない。", "No run of this many tokens appears twice; 0 allows it.",
         minimum=0, maximum=10, step=1,
     )  # fmt: skip
+    repeat_words: bool = define(
+        False, "同じ言葉をくり返してよい", "Repeat words",
+        "オフだと、漢字やカタカナの言葉は一つの題に一度だけ出る。",
+        "Off, a word in kanji or katakana stands once in a title.",
+    )  # fmt: skip
     min_length: int = define(
         2, "最短の文字数", "Shortest (characters)", "題はこの字数以上になる。", "Titles have at least this many characters.",
         minimum=1, maximum=100, step=1,
