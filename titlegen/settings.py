@@ -15,7 +15,7 @@ from .control import ALL, BEAM, SAMPLING, Control, SettingsError, checked, defin
 from .text import fold, normalise
 
 MAX_SYNOPSIS_CHARACTERS = 4000  # 小説家になろう allows 1,000; more than this never reaches the model's 512 positions
-LENGTHS = {"any": (8, 100), "short": (2, 12), "medium": (13, 30), "long": (35, 100)}  # characters
+LENGTHS = {"any": (0, 100), "short": (2, 12), "medium": (13, 30), "long": (35, 100)}  # characters
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ class GenerationSettings:
     )  # fmt: skip
     length: str = define(
         "any", "長さ", "Length",
-        "短い＝2〜12字、普通＝13〜30字、長い＝35字以上。「おまかせ」は8字から、物語に合わせる。",
-        "short is 2-12 characters, medium 13-30, long 35 or more; any lets the story decide, from 8.",
+        "短い＝2〜12字、普通＝13〜30字、長い＝35字以上。「おまかせ」は物語に合わせる。",
+        "short is 2-12 characters, medium 13-30, long 35 or more; any lets the story decide.",
         choices=tuple(LENGTHS),
         choice_labels={
             "any": {"ja": "おまかせ", "en": "Any"},
@@ -183,7 +183,7 @@ class GenerationSettings:
 
     def _bounds_named(self) -> list[tuple[str, str]]:
         """Return which setting bounds the title below and which above, each with its Japanese label."""
-        low, high = self._length_bounds
+        low, high = LENGTHS[self.length]
         names = (
             "length" if low > self.min_length else "min_length",
             "length" if high < self.max_length else "max_length",
@@ -193,14 +193,8 @@ class GenerationSettings:
     @property
     def character_range(self) -> tuple[int, int]:
         """Shortest and longest title allowed, in characters, from `length`, `min_length` and `max_length` together."""
-        low, high = self._length_bounds
-        return max(low, self.min_length), min(high, self.max_length)
-
-    @property
-    def _length_bounds(self) -> tuple[int, int]:
         low, high = LENGTHS[self.length]
-        # `any` is a preference: a search finds short titles likelier than people do. It gives way to a shorter maximum.
-        return (min(low, self.max_length), high) if self.length == "any" else (low, high)
+        return max(low, self.min_length), min(high, self.max_length)
 
     @property
     def forbidden(self) -> tuple[str, ...]:
