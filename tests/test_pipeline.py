@@ -13,6 +13,7 @@ from titlegen.loading import ModelError
 from titlegen.pipeline import TitleGenerationPipeline
 from titlegen.selection import pick_varied, similarity, unique
 from titlegen.settings import SettingsError
+from titlegen.text import display
 
 SYNOPSIS = "辺境の村で暮らす少年は、誰も読めない地図を拾う。地図の示す先には、眠れる竜がいた。"
 
@@ -65,7 +66,7 @@ def test_the_score_is_the_geometric_mean_of_the_model_s_probabilities(pipe, guid
         unread = pipe.model(**unread, decoder_input_ids=prompt).logits
     chosen = guided(logits, unread, guidance)[0].gather(-1, torch.tensor(written)[:, None])
     assert title["score"] == pytest.approx(chosen.mean().exp().item(), abs=2e-4)
-    assert "".join(token["text"] for token in title["tokens"]) == title["generated_text"]
+    assert display("".join(token["text"] for token in title["tokens"])) == title["generated_text"]
 
 
 def test_a_seed_repeats_and_another_seed_does_not(pipe):
