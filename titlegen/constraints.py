@@ -26,8 +26,8 @@ BRACKETS = {
     "〔": "〕",
 }
 WIDE = str.maketrans("()[]", "（）［］")  # a vocabulary may hold the other half of a bracket in another width
-_WORD = re.compile(r"[\u30a1-\u30fa\u3400-\u9fff](?<![〇一二三四五六七八九十百千万億兆])")  # numerals may come again
 CLOSERS = {closer: opener for opener, closer in BRACKETS.items()}
+_WORD = re.compile(r"[\u30a1-\u30fa\u3400-\u9fff](?<![〇一二三四五六七八九十百千万億兆])")  # numerals may come again
 
 
 def open_brackets(text: str) -> list[str] | None:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pyarrow.parquet
 from datasets import DatasetDict
 from huggingface_hub import RepoCard
@@ -187,8 +186,6 @@ def space_card(root: Path, model_id: str, datasets: list[str], licence: str) -> 
     readme = root / "README.md"
     text = readme.read_text(encoding="utf-8") if readme.is_file() else ""
     card = RepoCard(text if text.startswith("---\n") else "---\ntitle: タイトルジェネレーター\n---\n")
-    words = (Path(__file__).parent / "space_card.md").read_text(encoding="utf-8")
-    card.text = "\n" + jinja2.Template(words).render(title=card.data.get("title"), model_id=model_id)
     gradio = re.search(
         r"^gradio(?:\[.*?\])?==(\S+)", (root / "requirements.txt").read_text(encoding="utf-8"), re.MULTILINE
     )
@@ -204,7 +201,7 @@ def space_card(root: Path, model_id: str, datasets: list[str], licence: str) -> 
     card.data["models"] = [model_id]
     card.data["datasets"] = datasets or None
     card.data["preload_from_hub"] = [model_id]
-    return str(card).rstrip() + "\n"
+    return cards.render(RepoCard, Path(__file__).parent / "space_card.md", card.data, {"model_id": model_id})
 
 
 def _json(value: Any) -> bytes:
