@@ -47,6 +47,12 @@ def run_python(*arguments, cwd=ROOT, check=True, **environment):
     return done
 
 
+@pytest.fixture(autouse=True)
+def _own_state(tmp_path, monkeypatch):
+    """What may be asked of an API today is counted anew in each test."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory):
     import datasets

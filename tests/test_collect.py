@@ -12,8 +12,9 @@ import pytest
 from conftest import ROOT
 from narou_server import DAY, FAULTS, START, NarouServer, make_work, make_works
 
+from training.budget import Budget, budget_file
 from training.collect import COME_BACK_LATER, main
-from training.narou_api import ApiError, Budget, NarouClient
+from training.narou_api import ApiError, NarouClient
 from training.shards import RawStore
 
 DAYS = ("--since", "2024-03-01", "--until", "2024-03-10")
@@ -215,10 +216,9 @@ def test_the_daily_budget_is_kept_across_restarts_and_renewed_after_a_day(tmp_pa
             assert "after" in capsys.readouterr().err
         assert len(server.requests) == 4
         assert main(arguments(server, tmp_path / "raw", "--max_megabytes_per_day", 0.001)) == COME_BACK_LATER
-        state = json.loads((tmp_path / "raw" / "budget.json").read_text(encoding="utf-8"))
-        (tmp_path / "raw" / "budget.json").write_text(
-            json.dumps(state | {"since": state["since"] - DAY}), encoding="utf-8"
-        )
+        budget = budget_file(server.url)
+        state = json.loads(budget.read_text(encoding="utf-8"))
+        budget.write_text(json.dumps(state | {"since": state["since"] - DAY}), encoding="utf-8")
         assert main(arguments(server, tmp_path / "raw", "--max_requests_per_day", 20)) == 0
     assert set(collected(tmp_path / "raw")) == expected(works)
 
@@ -238,7 +238,7 @@ def test_retry_after_is_honoured(tmp_path, capsys):
             assert main(arguments(server, tmp_path / "patient")) == COME_BACK_LATER
             assert "asks for a pause" in capsys.readouterr().err
         assert len(server.requests) == 1
-        budget = tmp_path / "patient" / "budget.json"
+        budget = budget_file(server.url)
         state = json.loads(budget.read_text(encoding="utf-8"))
         assert 7100 < state["not_before"] - time.time() <= 7200
         budget.write_text(json.dumps(state | {"not_before": time.time() - 1}), encoding="utf-8")
@@ -252,6 +252,18 @@ def test_requests_keep_their_distance_and_the_real_host_is_never_hurried(tmp_pat
     assert len(gaps) >= 3 and min(gaps) >= 0.19
     with pytest.raises(ApiError, match="one request a second"):
         NarouClient(Budget(tmp_path / "budget.json"), pace=0.5)
+
+
+def test_two_collections_at_once_share_pace_and_budget(tmp_path):
+    """The API counts requests by address, whatever folder they are for."""
+    with NarouServer(make_works(3000)) as server:
+        more = ("--pace", 0.2, "--max_requests_per_day", 12)
+        both = [start(server, tmp_path / name, *more) for name in ("one", "two")]
+        messages = [process.communicate(timeout=120)[1] for process in both]
+        assert COME_BACK_LATER in [process.returncode for process in both], messages
+        assert all("Traceback" not in message for message in messages)
+    assert len(server.requests) == 12
+    assert min(b - a for a, b in zip(server.times, server.times[1:], strict=False)) >= 0.15
 
 
 @pytest.mark.parametrize(

@@ -33,12 +33,13 @@ class Die(TrainerCallback):
         if state.global_step == int(sys.argv[1]):
             os._exit(9)
 
-class Doomed(trainer.TitleTrainer):
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
-        self.add_callback(Die)
+whole = trainer.TitleTrainer.__init__
 
-main.__globals__["TitleTrainer"] = Doomed
+def doomed(self, *args, **kwargs):
+    whole(self, *args, **kwargs)
+    self.add_callback(Die)
+
+trainer.TitleTrainer.__init__ = doomed
 main(sys.argv[2:])
 """
 

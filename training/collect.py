@@ -4,7 +4,8 @@
 
 Works are found by the time of their last update, newest first. Stop it whenever you like, even with `kill -9`; the same
 command goes on where it was. Exit status: 0 complete, 1 something is missing or wrong (it says what), 75 come back
-later (the day's budget is used up, or the server asks for a pause; it says when).
+later (the day's budget is used up, or the server asks for a pause; it says when). The budget is one for all folders, as
+the API counts by address.
 """
 
 import argparse
@@ -20,18 +21,8 @@ if __package__ in (None, ""):
 
 from tqdm.auto import tqdm
 
-from training.narou_api import (
-    ENDPOINT,
-    MAX_ROWS,
-    MAX_START,
-    MIN_PACE,
-    REACH,
-    ApiError,
-    Budget,
-    ComeBackLater,
-    NarouClient,
-    Page,
-)
+from training.budget import Budget, ComeBackLater, budget_file
+from training.narou_api import ENDPOINT, MAX_ROWS, MAX_START, MIN_PACE, REACH, ApiError, NarouClient, Page
 from training.shards import RawStore, StoreError
 
 JST = timezone(timedelta(hours=9))  # the API's clock; Japan has no summer time
@@ -203,7 +194,6 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
 def collect(arguments: argparse.Namespace) -> list[str]:
     """Run the command; return what is missing."""
     since, until = day_bounds(arguments.since, arguments.until)
-    budget_file = arguments.out / "budget.json"
     with RawStore(arguments.out, writable=True) as store, tqdm(desc="Collect", unit=" works") as bar:
 
         def tell(line: str) -> None:
@@ -211,7 +201,8 @@ def collect(arguments: argparse.Namespace) -> list[str]:
 
         for line in store.repairs:
             tell(line)
-        budget = Budget(budget_file, arguments.max_requests_per_day, int(arguments.max_megabytes_per_day * 1e6))
+        limits = (arguments.max_requests_per_day, int(arguments.max_megabytes_per_day * 1e6))
+        budget = Budget(budget_file(arguments.endpoint), *limits)
         with NarouClient(
             budget, arguments.endpoint, arguments.pace, arguments.contact, arguments.attempts, tell, 2 * arguments.pace
         ) as client:

@@ -86,6 +86,9 @@ class DataArguments:
     synopsis_column: str | None = field(
         default=None, metadata={"help": "Column of the synopses. Default: synopsis or story."}
     )
+    rejected_column: str = field(
+        default="rejected", metadata={"help": "Column of the titles that readers like less (objective prefer)."}
+    )
     max_source_length: int = field(default=512, metadata={"help": "Tokens of a synopsis that are read."})
     max_target_length: int = field(default=64, metadata={"help": "Tokens of a title that are learnt."})
     validation_share: float = field(
@@ -107,8 +110,9 @@ class DataArguments:
     objective: str = field(
         default="pairs",
         metadata={
-            "help": "pairs: synopsis to title. denoise: pre-training on the column `text` of the dataset.",
-            "choices": ["pairs", "denoise"],
+            "help": "pairs: synopsis to title. denoise: pre-training on the column `text` of the dataset. prefer: pairs "
+            "whose column `rejected` holds a title that readers like less; needs a base_model that writes titles.",
+            "choices": ["pairs", "denoise", "prefer"],
         },
     )
     max_train_pairs: int | None = field(default=None, metadata={"help": "Use only this many training pairs."})
@@ -150,6 +154,18 @@ class TitleTrainingArguments(Seq2SeqTrainingArguments):
     average_checkpoints: int = field(
         default=0,
         metadata={"help": "Average the weights of the last N checkpoints into the finished model; 0: do not."},
+    )
+    preference_beta: float = field(
+        default=0.1,
+        metadata={
+            "help": "Objective prefer: how soon titles are far enough apart; lower moves further from the start."
+        },
+    )
+    preference_weight: float = field(
+        default=10.0,
+        metadata={
+            "help": "Objective prefer: what a preference weighs beside the loss of one token of the liked title."
+        },
     )
     logging_steps: float = field(default=20, metadata={"help": "Optimizer steps between log lines."})
     report_to: str = field(default="tensorboard", metadata={"help": "Trackers: tensorboard, mlflow, none..."})

@@ -29,15 +29,21 @@ def load_pairs(
     title_column: str | None = None,
     synopsis_column: str | None = None,
     revision: str | None = None,
+    rejected_column: str | None = None,
 ) -> DatasetDict:
     """Read pairs from a file, a folder or the Hub as splits with the columns `title` and `synopsis`.
+
+    With `rejected_column` there is a third one, `rejected`, which may be empty.
 
     Raises:
         DataError: nothing there, a broken line (file and line number), a missing column, or no pairs at all.
     """
     splits = _read(source, revision)
     return DatasetDict(
-        {name: _with_our_columns(split, source, title_column, synopsis_column) for name, split in splits.items()}
+        {
+            name: _with_our_columns(split, source, title_column, synopsis_column, rejected_column)
+            for name, split in splits.items()
+        }
     )
 
 
@@ -186,15 +192,19 @@ def _kind(path: Path) -> str:
     return Path(path.stem).suffix if path.suffix in (".gz", ".xz") else path.suffix
 
 
-def _with_our_columns(split: Dataset, source: str, title: str | None, synopsis: str | None) -> Dataset:
+def _with_our_columns(
+    split: Dataset, source: str, title: str | None, synopsis: str | None, rejected: str | None
+) -> Dataset:
     title = title or "title"
     synopsis = synopsis or next((name for name in SYNOPSIS_NAMES if name in split.column_names), SYNOPSIS_NAMES[0])
-    for wanted, flag in ((title, "--title_column"), (synopsis, "--synopsis_column")):
+    ours = {"title": title, "synopsis": synopsis} | ({"rejected": rejected} if rejected else {})
+    for name, wanted in ours.items():
         if wanted not in split.column_names:
             raise DataError(
-                f"{source} has no column {wanted!r}; it has {', '.join(split.column_names)}. Name the right one with {flag}."
+                f"{source} has no column {wanted!r}; it has {', '.join(split.column_names)}. "
+                f"Name the right one with --{name}_column."
             )
-    split = split.select_columns([title, synopsis]).rename_columns({title: "title", synopsis: "synopsis"})
+    split = split.select_columns(list(ours.values())).rename_columns({theirs: name for name, theirs in ours.items()})
     split = split.filter(_is_pair, desc="Pairs with title and synopsis")
     if not len(split):
         raise DataError(f"{source} has no pair with both a title and a synopsis.")

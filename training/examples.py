@@ -5,7 +5,7 @@ from typing import Any
 
 from datasets import Dataset
 
-from training.config import DataArguments, ModelArguments
+from training.config import ConfigError, DataArguments, ModelArguments
 from training.data import DataError, load_pairs, load_texts, with_all_splits, with_continuations
 from training.denoising import DenoisingCollator, windows
 from training.model import SpecialIds
@@ -28,30 +28,49 @@ class Examples:
 
 
 def read_examples(model: ModelArguments, data: DataArguments) -> Examples:
-    """Read the data set that the arguments name, for either objective."""
+    """Read the data set that the arguments name, for any objective.
+
+    Raises:
+        ConfigError: preferences without a model to learn them.
+        DataError: as `load_pairs`; or no row to train on.
+    """
+    if data.objective == "prefer" and model.base_model is None:
+        raise ConfigError("objective prefer improves a model that writes titles: give it as --base_model.")
     return _denoising_examples(model, data) if data.objective == "denoise" else _pair_examples(model, data)
 
 
 def _pair_examples(model: ModelArguments, data: DataArguments) -> Examples:
-    pairs = load_pairs(data.dataset, data.title_column, data.synopsis_column, data.dataset_revision)
+    prefer = data.objective == "prefer"
+    rejected_column = data.rejected_column if prefer else None
+    columns = (data.title_column, data.synopsis_column, data.dataset_revision, rejected_column)
+    pairs = load_pairs(data.dataset, *columns)
     if "train" not in pairs:
         raise DataError(f"{data.dataset} has no split called train; it has {', '.join(pairs)}.")
     pairs = with_all_splits(pairs, data.validation_share, data.test_share)
-    train = _first(pairs["train"], data.max_train_pairs)
+    train = _first(_preferences(pairs["train"], data) if prefer else pairs["train"], data.max_train_pairs)
     tokenizer = tokenizer_for(model, lambda: (text for row in train for text in (row["title"], row["synopsis"])))
     limits = (data.max_source_length, data.max_target_length, data.preprocessing_workers)
-    tensors = tokenize(with_continuations(train, data.continuation_share), tokenizer, *limits)
-    samples = _first(pairs["validation"].shuffle(seed=0), data.eval_pairs) if "validation" in pairs else None
+    tensors = tokenize(with_continuations(train, 0.0 if prefer else data.continuation_share), tokenizer, *limits)
+    held_out = pairs["validation"].select_columns(["title", "synopsis"]) if "validation" in pairs else None
+    samples = _first(held_out.shuffle(seed=0), data.eval_pairs) if held_out else None
     return Examples(
         tokenizer=tokenizer,
         collator=_pair_collator(tokenizer),
-        train=group_titles(tensors) if data.group_titles else tensors,
+        train=group_titles(tensors) if data.group_titles and not prefer else tensors,
         validation=tokenize(samples, tokenizer, *limits) if samples else None,
         samples=samples,
         test=_first(pairs["test"], data.test_pairs) if "test" in pairs else None,
         known_titles=tuple(train["title"]),
         train_pairs=train,
     )
+
+
+def _preferences(rows: Dataset, data: DataArguments) -> Dataset:
+    """Return the rows that have a rejected title: pairs without one may be among them."""
+    rows = rows.filter(lambda row: bool(row["rejected"] and row["rejected"].strip()), desc="Rows with a rejected title")
+    if not len(rows):
+        raise DataError(f"No training pair of {data.dataset} has a rejected title in {data.rejected_column!r}.")
+    return rows
 
 
 def _denoising_examples(model: ModelArguments, data: DataArguments) -> Examples:

@@ -2,26 +2,24 @@
 
 Format and limits: https://dev.syosetu.com/man/api (80,000 requests or 400 MByte for each address in 24 hours).
 
-    with NarouClient(Budget(Path("data/raw/budget.json"))) as client:
+    with NarouClient(Budget(budget_file(ENDPOINT))) as client:
         page = client.works(lastup="1704034800-1704121199", lim=500)
 """
 
 import gzip
 import io
 import json
-import time
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 from typing import Any
 
 import httpx
 import tenacity
 
-from training.files import write_json
+from training.budget import Budget
 
 ENDPOINT = "https://api.syosetu.com/novelapi/api/"
 # Title, ncode, author, synopsis, genres, keywords, dates, kind, length, warnings, points: what cleaning and card need.
@@ -29,11 +27,9 @@ FIELDS = "t-n-u-w-s-bg-g-k-gf-gl-nt-e-ga-l-i-ir-ibl-igl-izk-its-iti-gp-f-r-ah-nu
 MAX_ROWS = 500  # `lim` of one request
 MAX_START = 2000  # `st` of one request
 REACH = MAX_START + MAX_ROWS - 1  # the last row that paging reaches
-DAY = 24 * 3600  # seconds
 MIN_PACE = 1.0  # seconds between requests to anything but this computer
 MAX_BODY = 64 * 2**20  # bytes after decompression; 500 works of 1,100 characters are 3 MB
 LONGEST_WAIT = 15 * 60  # seconds; a longer Retry-After ends the run instead
-LONGEST_PAUSE = 7 * DAY  # seconds; nobody means a longer one
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -49,10 +45,6 @@ class TemporaryError(ApiError):
         self.wait = wait
 
 
-class ComeBackLater(ApiError):
-    """Nothing is wrong, but no more may be asked before a certain time."""
-
-
 @dataclass
 class Page:
     """One answer: how many works match, and the rows of this request."""
@@ -60,57 +52,6 @@ class Page:
     allcount: int
     rows: list[dict[str, Any]]
     short: int = 0  # rows that were promised and did not come, after asking again
-
-
-@dataclass
-class Budget:
-    """Requests and bytes of the current 24 hours, on disk so that a restart cannot forget them."""
-
-    path: Path
-    max_requests: int = 80_000
-    max_bytes: int = 400 * 10**6
-    now: Callable[[], float] = time.time
-    used: dict[str, float] = field(init=False)
-
-    def __post_init__(self) -> None:
-        try:
-            self.used = json.loads(self.path.read_text(encoding="utf-8"))
-        except (FileNotFoundError, json.JSONDecodeError):
-            self.used = {"since": self.now(), "requests": 0, "bytes": 0, "last": 0.0}
-
-    def take_request(self) -> None:
-        """Count a request before it is made.
-
-        Raises:
-            ComeBackLater: the day's requests or bytes are used up, or the pause that the server asked for is not over.
-        """
-        if self.now() < self.used.get("not_before", 0.0):
-            raise _pause_until(self.used["not_before"])
-        if self.now() - self.used["since"] >= DAY:
-            self.used |= {"since": self.now(), "requests": 0, "bytes": 0}
-        if self.used["requests"] >= self.max_requests or self.used["bytes"] >= self.max_bytes:
-            self.save()  # with the last answer's bytes: a new start must not ask once more
-            raise ComeBackLater(
-                f"The day's budget is used up ({self.used['requests']:,.0f} requests, {self.used['bytes'] / 1e6:,.1f} MB). "
-                f"Start the same command again after {local_time(self.used['since'] + DAY)}."
-            )
-        self.used["requests"] += 1
-        self.used["last"] = self.now()
-        self.save()
-
-    def add_bytes(self, count: int) -> None:
-        """Count what came over the wire; written with the next request."""
-        self.used["bytes"] += count
-
-    def rest(self, seconds: float) -> ComeBackLater:
-        """Remember that nothing may be asked for so long, and return the word about it: a new start keeps to it."""
-        self.used["not_before"] = self.now() + min(seconds, LONGEST_PAUSE)
-        self.save()
-        return _pause_until(self.used["not_before"])
-
-    def save(self) -> None:
-        """Write the state; each request does, and so does the end of a run."""
-        write_json(self.path, self.used)
 
 
 class NarouClient:
@@ -155,8 +96,6 @@ class NarouClient:
 
     def __exit__(self, *exception: object) -> None:
         self.http.close()
-        if not any(exception):
-            self.budget.save()
 
     def works(self, **query: Any) -> Page:
         """Return one page of works; a page with fewer rows than it promises is asked for twice more.
@@ -186,8 +125,7 @@ class NarouClient:
             ) from error
 
     def _ask(self, query: dict[str, Any]) -> Page:
-        self._keep_pace()
-        self.budget.take_request()
+        self.budget.take_request(self.pace * 1.01)  # one percent for the network's jitter
         try:
             response = self.http.get(self.endpoint, params=query)
         except (httpx.TransportError, httpx.DecodingError) as error:
@@ -199,20 +137,11 @@ class NarouClient:
             raise ApiError(f"{self.endpoint} answers {response.status_code}: {_quote(response.content)}")
         return _parse(response.content)
 
-    def _keep_pace(self) -> None:
-        # Wall clock, from the budget file: the pace holds across a restart as well. One percent for the network's jitter.
-        pause = self.pace * 1.01
-        time.sleep(min(pause, max(0.0, self.budget.used["last"] + pause - time.time())))
-
     def _tell_retry(self, state: tenacity.RetryCallState) -> None:
         wait, error = state.next_action.sleep, state.outcome.exception()
         if wait > LONGEST_WAIT:
             raise self.budget.rest(wait)
         self.tell(f"{error}; asking again in {wait:.0f} s (attempt {state.attempt_number})")
-
-
-def _pause_until(unix: float) -> ComeBackLater:
-    return ComeBackLater(f"The server asks for a pause. Start the same command again after {local_time(unix)}.")
 
 
 def _parse(body: bytes) -> Page:
@@ -255,8 +184,3 @@ def _retry_after(response: httpx.Response) -> float | None:
 def _quote(body: bytes) -> str:
     text = " ".join(body[:300].decode("utf-8", "replace").split())
     return f"'{text[:120]}'"
-
-
-def local_time(unix: float) -> str:
-    """Return a time for people, in their own time zone."""
-    return datetime.fromtimestamp(unix).astimezone().strftime("%Y-%m-%d %H:%M %Z")

@@ -21,7 +21,7 @@ from training.files import sync_folder, write_json
 
 VERSION = 1
 SHARD_BYTES = 64 * 2**20
-_OURS = re.compile(r"works-\d{5}\.jsonl\.gz|(manifest|budget|split)\.json(\.partial)?|\.lock|removal_list\.txt")
+_OURS = re.compile(r"works-\d{5}\.jsonl\.gz|(manifest|split)\.json(\.partial)?|\.lock|removal_list\.txt")
 
 
 class StoreError(RuntimeError):

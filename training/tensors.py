@@ -21,9 +21,13 @@ TITLES_A_SYNOPSIS = 8  # learnt in one pass of the encoder; bounds the memory of
 def tokenize(
     pairs: Dataset, tokenizer: Any, max_source_length: int, max_target_length: int, workers: int | None = None
 ) -> Dataset:
-    """Return `input_ids`, `labels` and `length` for each pair, cached under the content of pairs and tokenizer."""
-    limits = (max_source_length, max_target_length)
-    return map_with_tokenizer(pairs, tokenizer, PairEncoder(*limits), workers, desc="Tokenize")
+    """Return `input_ids`, `labels` and `length` for each pair, cached under the content of pairs and tokenizer.
+
+    With a column `rejected`, a row is a preference: `labels` are those of the title and of the rejected one.
+    """
+    encoder = PreferenceEncoder if "rejected" in pairs.column_names else PairEncoder
+    encode = encoder(max_source_length, max_target_length)
+    return map_with_tokenizer(pairs, tokenizer, encode, workers, desc="Tokenize")
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,18 @@ class PairEncoder:
         sources = [codec.encode_synopsis(text, self.max_source_length) for text in rows["synopsis"]]
         targets = [codec.encode_title(text, self.max_target_length) for text in rows["title"]]
         return {"input_ids": sources, "labels": targets, "length": [len(ids) for ids in sources]}
+
+
+@dataclass(frozen=True)
+class PreferenceEncoder(PairEncoder):
+    """Preferences -> ids, a batch at a time; `PairCollator` takes them as two titles of one synopsis."""
+
+    def __call__(self, codec: TitleCodec, rows: dict[str, list[str]]) -> dict[str, list]:
+        """Return what `PairEncoder` does; `labels` are the liked title's ids and the rejected one's, `titles` is 2."""
+        liked = super().__call__(codec, rows)
+        rejected = [codec.encode_title(text, self.max_target_length) for text in rows["rejected"]]
+        both = [list(ids) for ids in zip(liked["labels"], rejected, strict=True)]
+        return liked | {"labels": both, "titles": [2] * len(both)}
 
 
 def map_with_tokenizer(rows: Dataset, tokenizer: Any, encode: Any, workers: int | None, desc: str) -> Dataset:

@@ -22,6 +22,7 @@ from training.data import DataError
 from training.evaluation import final_test
 from training.examples import read_examples
 from training.model import build_model
+from training.preferences import PreferenceTrainer
 from training.publish import check_run_destination, publish_run
 from training.run import as_begun, checkpoint_to_resume, finish, run_facts, write_metrics, write_recipe
 from training.trainer import TitleTrainer
@@ -39,7 +40,8 @@ def main(argv: list[str] | None = None) -> None:
     if examples.validation is None:
         evaluate_never(arguments)
     limits = (data_arguments.max_source_length, data_arguments.max_target_length)
-    trainer = TitleTrainer(
+    kind = PreferenceTrainer if data_arguments.objective == "prefer" else TitleTrainer
+    trainer = kind(
         model=build_model(model_arguments, examples.tokenizer, *limits),
         args=arguments,
         train_dataset=examples.train,

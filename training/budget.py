@@ -1,0 +1,110 @@
+"""What may still be asked of an API today: requests, bytes, and the distance between two requests.
+
+The API counts by address, not by folder. So the state stands in the user's own state folder, one file for each API,
+and collections into several folders, one after the other or at the same time, share it.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from filelock import FileLock
+
+from training.files import write_json
+
+DAY = 24 * 3600  # seconds
+LONGEST_PAUSE = 7 * DAY  # seconds; nobody means a longer one
+
+
+class ComeBackLater(RuntimeError):
+    """Nothing is wrong, but no more may be asked before a certain time."""
+
+
+def budget_file(endpoint: str) -> Path:
+    """Return where the state of `endpoint` stands (XDG Base Directory Specification: $XDG_STATE_HOME)."""
+    home = os.environ.get("XDG_STATE_HOME")
+    folder = Path(home) if home else Path.home() / ".local" / "state"
+    return folder / "titlegen" / f"{urlsplit(endpoint).netloc.replace(':', '_')}.json"
+
+
+@dataclass
+class Budget:
+    """Requests and bytes of the current 24 hours, on disk so that neither a restart nor another process forgets them.
+
+    Args:
+        path: the state; a file beside it locks it.
+        max_requests: in 24 hours.
+        max_bytes: in 24 hours, as they come over the wire.
+        now: unix seconds.
+    """
+
+    path: Path
+    max_requests: int = 80_000
+    max_bytes: int = 400 * 10**6
+    now: Callable[[], float] = time.time
+    used: dict[str, float] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = FileLock(self.path.with_suffix(".lock"))
+        self._read()
+
+    def take_request(self, pace: float = 0.0) -> None:
+        """Wait until `pace` seconds after the last request of any process, and count one before it is made.
+
+        Raises:
+            ComeBackLater: the day's requests or bytes are used up, or the pause that the server asked for is not over.
+        """
+        with self._lock:  # also while waiting: whoever comes next waits for this one
+            self._read()
+            self._check()
+            time.sleep(min(pace, max(0.0, self.used["last"] + pace - self.now())))
+            self.used["requests"] += 1
+            self.used["last"] = self.now()
+            write_json(self.path, self.used)
+
+    def _check(self) -> None:
+        if self.now() < self.used.get("not_before", 0.0):
+            raise _pause_until(self.used["not_before"])
+        if self.now() - self.used["since"] >= DAY:
+            self.used |= {"since": self.now(), "requests": 0, "bytes": 0}
+        if self.used["requests"] >= self.max_requests or self.used["bytes"] >= self.max_bytes:
+            raise ComeBackLater(
+                f"The day's budget is used up ({self.used['requests']:,.0f} requests, {self.used['bytes'] / 1e6:,.1f} MB). "
+                f"Start the same command again after {local_time(self.used['since'] + DAY)}."
+            )
+
+    def add_bytes(self, count: int) -> None:
+        """Count what came over the wire."""
+        with self._lock:
+            self._read()
+            self.used["bytes"] += count
+            write_json(self.path, self.used)
+
+    def rest(self, seconds: float) -> ComeBackLater:
+        """Remember that nothing may be asked for so long, and return the word about it: a new start keeps to it."""
+        with self._lock:
+            self._read()
+            self.used["not_before"] = self.now() + min(seconds, LONGEST_PAUSE)
+            write_json(self.path, self.used)
+        return _pause_until(self.used["not_before"])
+
+    def _read(self) -> None:
+        try:
+            self.used = json.loads(self.path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, json.JSONDecodeError):
+            self.used = {"since": self.now(), "requests": 0, "bytes": 0, "last": 0.0}
+
+
+def _pause_until(unix: float) -> ComeBackLater:
+    return ComeBackLater(f"The server asks for a pause. Start the same command again after {local_time(unix)}.")
+
+
+def local_time(unix: float) -> str:
+    """Return a time for people, in their own time zone."""
+    return datetime.fromtimestamp(unix).astimezone().strftime("%Y-%m-%d %H:%M %Z")
