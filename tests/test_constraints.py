@@ -1,7 +1,7 @@
 import torch
 
 from titlegen.constraints import OnceEach, TitleConstraints, open_brackets
-from titlegen.known import KnownNumbers, KnownWords
+from titlegen.known import KnownNumbers, KnownWords, WholeNames
 
 SURFACES = ["", "", "勇者", "の", "剣", "「", "」", "者の", " ", "『", "』", "長い長い題"]
 END, START = 1, 0
@@ -83,6 +83,30 @@ def test_a_word_of_several_tokens_is_one_that_was_read():
     assert spelled(2, source="") == {3, 4, 7}, "without a synopsis every word is free"
     scores = KnownWords(surfaces, pieces, 1, ["松尾", "松鷹"])(torch.tensor([[START, 2]] * 4), torch.zeros(4, 8))
     assert [[i for i in pieces if row[i] == 0] for row in scores] == [[3], [3], [4], [4]]
+
+
+def test_a_name_is_finished_as_the_synopsis_has_it():
+    surfaces = ["", "", "オルソ", "ラ", "ン", "は", "スキル", "ツリー", "ト", "ソラ"]
+
+    def follows(*ids, sources):
+        scores = WholeNames(surfaces, sources)(
+            torch.tensor([[START, *ids]] * len(sources)), torch.zeros(len(sources), 10)
+        )
+        return [{i for i in range(10) if row[i] == 0} for row in scores]
+
+    everything = set(range(10))
+    assert follows(2, sources=["オルソラは", "オルソとオルソラ", "オルガは", ""]) == [{3}] + [everything] * 3
+    assert follows(2, sources=["オルソラとオルソン。"]) == [{3, 4}] and follows(2, 3, sources=["オルソラは"]) == [
+        everything
+    ]
+    assert follows(5, 2, sources=["オルソラト。"]) == [{3}] and follows(2, 3, sources=["オルソラト。"]) == [{8}]
+    assert follows(6, sources=["スキルツリー。"]) == [everything], "a compound may be cut"
+    assert follows(2, sources=["オルソラは\n題はオルソ"]) == [{3}], "the beginning stops within the name"
+    assert follows(5, sources=["オルソラは", "オルソラとラは", "オルソラとソラ。"]) == [
+        everything - {3, 9},
+        everything - {9},
+        everything,
+    ]
 
 
 def test_a_number_is_one_that_was_read():

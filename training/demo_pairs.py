@@ -1,11 +1,12 @@
-"""The training pairs of the embedded model's steps 2 to 4, from what the project holds.
+"""The training pairs of the embedded model's steps 2 to 5, from what the project holds.
 
     python training/demo_pairs.py --step 2 --out build/demo/pairs_2
 
 The folder then holds `train.jsonl`, and the original pairs that are never trained on in `validation.jsonl` and
 `test.jsonl`. Step 2 is mostly generated pairs: what a title takes from a synopsis. Step 3 is mostly hand-written
 titles, several for each synopsis, as they are and under other names, and sentences missing from synopses. Step 4 is
-the hand-written titles, as they are and once under other names.
+the hand-written titles, as they are and once under other names. Step 5 is what readers said of the titles that the
+model wrote: `title` is one they liked, `rejected` one they did not.
 """
 
 import argparse
@@ -18,12 +19,12 @@ from typing import Any
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])  # imports are from the root
 
-from training.data import load_pairs, read_json_lines, with_all_splits
+from training.data import DataError, load_pairs, read_json_lines, with_all_splits
 from training.evaluation import write_json_lines
 from training.gap_sentences import gap_pairs
 from training.generate_pairs import generate_pairs
 from training.other_titles import Pair, retitled_pairs
-from training.rename_pairs import renamed_pairs
+from training.rename_pairs import Renamer, renamed_pairs
 
 ORIGINAL = Path(__file__).resolve().parents[1] / "data" / "original"
 GENERATED = {2: (0, 60_000), 3: (40_000, 49_000), 4: (0, 0)}  # which of the generated pairs a step reads
@@ -57,6 +58,30 @@ def _gaps(train: list[Pair], renamed: list[Pair]) -> list[Pair]:
     return list(gap_pairs(synopses + others[: (GAP_ROUNDS - 1) * len(synopses)], SEED))
 
 
+def preferences(train: list[Pair], said: list[dict[str, str]], held_out: set[str]) -> list[Pair]:
+    """Return shuffled rows of `synopsis`, `title` and `rejected`, as they are and once under other names.
+
+    Args:
+        train: the original training pairs.
+        said: rows of `of` (the title of a training pair), `liked` and `rejected` (titles of its synopsis).
+        held_out: titles of validation and test.
+
+    Raises:
+        DataError: a row whose pair is not among the training pairs, or whose liked title is held out.
+    """
+    synopses = {pair["title"]: pair["synopsis"] for pair in train}
+    for row in said:
+        if row["of"] not in synopses or row["liked"] in held_out:
+            raise DataError(f"{row['liked']} for {row['of']}: that is no training pair, or the title is held out.")
+    renamer, rows = Renamer(train, SEED), []
+    for row in said:
+        synopsis, titles = synopses[row["of"]], [row["liked"], row["rejected"]]
+        for text, (liked, rejected) in ((synopsis, titles), renamer.rename(synopsis, titles)):
+            rows.append({"synopsis": text, "title": liked, "rejected": rejected})
+    random.Random(SEED).shuffle(rows)
+    return rows
+
+
 def _pair(row: dict[str, Any]) -> Pair:
     return {"title": row["title"], "synopsis": row["synopsis"]}
 
@@ -64,14 +89,19 @@ def _pair(row: dict[str, Any]) -> Pair:
 def main(argv: list[str] | None = None) -> None:
     """Write the three splits."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--step", type=int, choices=tuple(GENERATED), required=True)
+    parser.add_argument("--step", type=int, choices=(*GENERATED, 5), required=True)
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args(argv)
     splits = with_all_splits(load_pairs(str(ORIGINAL / "pairs.jsonl")), 0.05, 0.05)
-    others = {row["title"]: row["others"] for row in read_json_lines(ORIGINAL / "other_titles.jsonl")}
     rows = {split: splits[split].to_list() for split in ("validation", "test")}
     held_out = {row["title"] for split in rows.values() for row in split}
-    rows["train"] = demo_pairs(arguments.step, splits["train"].to_list(), others, held_out)
+    if arguments.step == 5:
+        said = list(read_json_lines(ORIGINAL / "preferences.jsonl"))
+        rows = {split: [row | {"rejected": ""} for row in pairs] for split, pairs in rows.items()}
+        rows["train"] = preferences(splits["train"].to_list(), said, held_out)
+    else:
+        others = {row["title"]: row["others"] for row in read_json_lines(ORIGINAL / "other_titles.jsonl")}
+        rows["train"] = demo_pairs(arguments.step, splits["train"].to_list(), others, held_out)
     arguments.out.mkdir(parents=True, exist_ok=True)
     for split, pairs in rows.items():
         write_json_lines(arguments.out / f"{split}.jsonl", pairs)

@@ -15,6 +15,8 @@ from transformers import LogitsProcessor
 from .constraints import without
 
 _NUMBER = re.compile(r"[0-9〇一二三四五六七八九十百千万億兆]+")
+_KATAKANA = re.compile(r"[ァ-ヴー]+")
+_KATAKANA_AT_THE_END = re.compile(r"[ァ-ヴー]*$")
 FREE_NUMBERS = ("一", "二")  # もう一度, 二度と: more words than numbers
 
 
@@ -71,6 +73,55 @@ class KnownWords(LogitsProcessor):
         """Return the word at the end of `row`, as far as it is written."""
         start = next((i for i in reversed(range(len(row))) if not self.pieces[row[i]]), 0)
         return "".join(self.surfaces[i] for i in row[start:])
+
+
+class WholeNames(LogitsProcessor):
+    """Begin and finish a katakana word as the synopsis has it: オルソ of オルソラ is nobody, nor is ソラ.
+
+    A run of katakana that begins a run of the synopsis, and stands nowhere in it alone, has to go on as there. Only
+    a compound may be cut (スキル of スキルツリー): a word that the vocabulary has whole, with three signs or more to come. And
+    no word begins with one or two signs out of the midst of a run.
+
+    Args:
+        surfaces: what each id adds to the title (index = id).
+        sources: for each input of the batch what was read, synopsis and beginning.
+    """
+
+    def __init__(self, surfaces: Sequence[str], sources: Sequence[str]):
+        self.surfaces = surfaces
+        # A word at the very end is of a beginning that may stop within it.
+        self.names = [set(_KATAKANA.findall(_KATAKANA_AT_THE_END.sub("", source))) for source in sources]
+        self.ids: dict[str, list[int]] = {}
+        for i, text in enumerate(surfaces):
+            if _KATAKANA.fullmatch(text):
+                self.ids.setdefault(text, []).append(i)
+        self.free = torch.zeros(len(surfaces), dtype=torch.bool)
+        self.beginnings = [self._from_the_midst(names) for names in self.names]
+
+    def _from_the_midst(self, names: set[str]) -> torch.Tensor:
+        banned = self.free.clone()
+        inside = {name[k : k + n] for name in names for n in (1, 2) for k in range(1, len(name) - n + 1)}
+        for text in inside - {name[:n] for name in names for n in (1, 2)}:
+            banned[self.ids.get(text, [])] = True
+        return banned
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        """Return `scores` (rows, vocabulary) with -inf for every forbidden token; `input_ids` is (rows, tokens)."""
+        rows = input_ids.tolist()  # the beginning too
+        copies = len(rows) // len(self.names)
+        return without(torch.stack([self._banned(row, i // copies) for i, row in enumerate(rows)]), scores)
+
+    def _banned(self, row: list[int], source: int) -> torch.Tensor:
+        begun = _KATAKANA_AT_THE_END.search("".join(self.surfaces[i] for i in row)).group()
+        if not begun:
+            return self.beginnings[source]
+        rests = [name[len(begun) :] for name in self.names[source] if name.startswith(begun)]
+        if not rests or "" in rests or (begun in self.ids and min(map(len, rests)) >= 3):
+            return self.free
+        allowed = {rest[:k] for rest in rests for k in range(1, len(rest) + 1)}
+        banned = torch.ones_like(self.free)
+        banned[[i for text in allowed for i in self.ids.get(text, ())]] = False
+        return banned
 
 
 class KnownNumbers(LogitsProcessor):

@@ -18,7 +18,7 @@ from transformers import LogitsProcessorList, Pipeline, StoppingCriteriaList
 
 from .constraints import OnceEach, TitleConstraints, Watcher
 from .guidance import SourceGuidance, guided
-from .known import KnownNumbers, KnownWords
+from .known import KnownNumbers, KnownWords, WholeNames
 from .selection import pick_varied, unique
 from .settings import GenerationSettings, SettingsError, check_synopsis
 from .text import TitleCodec, codec_for, display
@@ -175,7 +175,7 @@ class TitleGenerationPipeline(Pipeline):
 
     def _known(
         self, sources: torch.Tensor, settings: GenerationSettings, prompt_length: int
-    ) -> list[KnownWords | KnownNumbers]:
+    ) -> list[KnownWords | WholeNames | KnownNumbers]:
         """Return what keeps rare words and numbers to those that were read, if that is wished and the vocabulary tells."""
         if not settings.known_words or not self.pieces:
             return []
@@ -184,6 +184,7 @@ class TitleGenerationPipeline(Pipeline):
         texts = ["".join(self.surfaces[i] or "\n" for i in row) for row in read]  # special tokens part words
         return [
             KnownWords(self.surfaces, self.pieces, prompt_length, texts),
+            WholeNames(self.surfaces, texts),
             KnownNumbers(self.surfaces, read),
         ]
 
