@@ -2,6 +2,7 @@ import torch
 
 from titlegen.constraints import OnceEach, TitleConstraints, open_brackets
 from titlegen.known import KnownNumbers, KnownWords, WholeNames
+from titlegen.vocabulary import Vocabulary
 
 SURFACES = ["", "", "勇者", "の", "剣", "「", "」", "者の", " ", "『", "』", "長い長い題"]
 END, START = 1, 0
@@ -9,7 +10,7 @@ END, START = 1, 0
 
 def allowed(text_ids, **options):
     options = {"prefix": "", "character_range": (1, 20), "forbidden": ()} | options
-    constraints = TitleConstraints(SURFACES, END, 1, **options)
+    constraints = TitleConstraints(Vocabulary(SURFACES), END, 1, **options)
     scores = constraints(torch.tensor([[START, *text_ids]]), torch.zeros(1, len(SURFACES)))
     return {i for i, score in enumerate(scores[0].tolist()) if score == 0}
 
@@ -53,7 +54,7 @@ def test_there_is_always_a_way_on():
 
 def test_a_bracket_is_closed_in_whatever_width_the_vocabulary_has_it():
     surfaces = ["", "", "薬", ")", "】"]
-    constraints = TitleConstraints(surfaces, END, 1, "令嬢（", (1, 20))
+    constraints = TitleConstraints(Vocabulary(surfaces), END, 1, "令嬢（", (1, 20))
     scores = constraints(torch.tensor([[START, 2]]), torch.zeros(1, 5))[0]
     assert scores[3] == 0 and scores[4] == -float("inf") and scores[END] == -float("inf")
     assert open_brackets("令嬢（薬)") == [] and open_brackets("[薬］") == [] and open_brackets("(薬］") is None
@@ -64,7 +65,7 @@ def test_the_beginning_alone_is_no_title():
 
 
 def test_the_promises_outrank_a_penalty_that_forbids_every_way_on():
-    constraints = TitleConstraints(SURFACES, END, 1, "", (1, 5))
+    constraints = TitleConstraints(Vocabulary(SURFACES), END, 1, "", (1, 5))
     scores = torch.zeros(1, len(SURFACES))
     scores[0, 6] = -float("inf")  # the closer, say by no_repeat_ngram_size
     assert [i for i, s in enumerate(constraints(torch.tensor([[START, 5, 2, 3]]), scores)[0].tolist()) if s == 0] == [6]
@@ -75,13 +76,17 @@ def test_a_word_of_several_tokens_is_one_that_was_read():
     pieces = [3, 4, 7]
 
     def spelled(*ids, source):
-        scores = KnownWords(surfaces, pieces, 1, [source])(torch.tensor([[START, *ids]]), torch.zeros(1, 8))[0]
+        scores = KnownWords(Vocabulary(surfaces, pieces), 1, [source])(
+            torch.tensor([[START, *ids]]), torch.zeros(1, 8)
+        )[0]
         return {i for i in pieces if scores[i] == 0}
 
     assert spelled(2, source="松尾の句") == {3} and spelled(6, source="松尾の古い句") == set()
     assert spelled(2, source="松尾根の松鷹") == {3, 4, 7} and spelled(2, 3, source="松尾鷹") == {4}
     assert spelled(2, source="") == {3, 4, 7}, "without a synopsis every word is free"
-    scores = KnownWords(surfaces, pieces, 1, ["松尾", "松鷹"])(torch.tensor([[START, 2]] * 4), torch.zeros(4, 8))
+    scores = KnownWords(Vocabulary(surfaces, pieces), 1, ["松尾", "松鷹"])(
+        torch.tensor([[START, 2]] * 4), torch.zeros(4, 8)
+    )
     assert [[i for i in pieces if row[i] == 0] for row in scores] == [[3], [3], [4], [4]]
 
 
@@ -89,7 +94,7 @@ def test_a_name_is_finished_as_the_synopsis_has_it():
     surfaces = ["", "", "オルソ", "ラ", "ン", "は", "スキル", "ツリー", "ト", "ソラ"]
 
     def follows(*ids, sources):
-        scores = WholeNames(surfaces, sources)(
+        scores = WholeNames(Vocabulary(surfaces), sources)(
             torch.tensor([[START, *ids]] * len(sources)), torch.zeros(len(sources), 10)
         )
         return [{i for i in range(10) if row[i] == 0} for row in scores]
@@ -115,7 +120,7 @@ def test_a_number_is_one_that_was_read():
 
     def follows(*ids, read, scores=None):
         scores = torch.zeros(1, 10) if scores is None else scores
-        kept = KnownNumbers(surfaces, [read])(torch.tensor([[START, *ids]]), scores)[0]
+        kept = KnownNumbers(Vocabulary(surfaces), [read])(torch.tensor([[START, *ids]]), scores)[0]
         return {i for i in range(10) if kept[i] == 0}
 
     assert follows(5, read=[4, 2, 5]) & numerals == {4, 6}, "百 begins 百八, 一 is free"
@@ -132,8 +137,8 @@ def test_a_number_is_one_that_was_read():
 
 def test_a_word_stands_once_and_particles_numerals_and_pieces_as_often_as_they_like():
     surfaces = ["", "", "犬", "の", "ソン", "三", "オル"]
-    kept = OnceEach(surfaces, [4])(torch.tensor([[START, 2, 3, 5], [START, 6, 4, 4]]), torch.zeros(2, 7))
+    kept = OnceEach(Vocabulary(surfaces, [4]))(torch.tensor([[START, 2, 3, 5], [START, 6, 4, 4]]), torch.zeros(2, 7))
     assert [[i for i in range(7) if row[i] == 0] for row in kept] == [[0, 1, 3, 4, 5, 6], [0, 1, 2, 3, 4, 5]]
     scores = torch.full((1, 7), -float("inf"))
     scores[0, 2] = -1.0
-    assert OnceEach(surfaces, [4])(torch.tensor([[START, 2]]), scores)[0, 2] == -1.0, "no dead end"
+    assert OnceEach(Vocabulary(surfaces, [4]))(torch.tensor([[START, 2]]), scores)[0, 2] == -1.0, "no dead end"

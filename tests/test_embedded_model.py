@@ -35,7 +35,16 @@ def test_it_is_small():
 
 def test_it_carries_the_code_that_serves_it():
     copies = {path.name for path in DEMO.glob("*.py")}
-    assert {"pipeline.py", "settings.py", "control.py", "text.py", "constraints.py", "guidance.py", "known.py"} < copies
+    assert {
+        "pipeline.py",
+        "settings.py",
+        "control.py",
+        "text.py",
+        "constraints.py",
+        "guidance.py",
+        "known.py",
+        "vocabulary.py",
+    } < copies
     for name in copies:
         assert (DEMO / name).read_text("utf-8") == (ROOT / "titlegen" / name).read_text("utf-8"), name
 

@@ -45,7 +45,7 @@ def test_a_model_without_a_synopsis_is_asked_for_every_row(pipe):
         ids = torch.tensor(
             [[pipe.model.config.decoder_start_token_id, 7, 9], [pipe.model.config.decoder_start_token_id, 8, 8]]
         )
-        scores = torch.randn(2, len(pipe.surfaces))
+        scores = torch.randn(2, len(pipe.vocabulary))
         moved = SourceGuidance(pipe.model, hidden, 1.0)(ids, scores)
         for row in range(2):
             unread = pipe.model(input_ids=nothing, decoder_input_ids=ids[row : row + 1]).logits[:, -1]
@@ -63,6 +63,6 @@ def test_each_step_goes_on_from_the_last_however_the_beams_changed_places(pipe):
     with torch.no_grad():
         guide = pipe.guides(GenerationSettings(guidance=0.7))[0]
         for rows in steps:
-            ids, scores = torch.tensor(rows), torch.randn(3, len(pipe.surfaces))
+            ids, scores = torch.tensor(rows), torch.randn(3, len(pipe.vocabulary))
             whole = guided(scores, guide.logits(ids)[:, -1], 0.7)
             assert torch.allclose(guide(ids, scores), whole, atol=1e-4)

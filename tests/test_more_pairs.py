@@ -109,6 +109,32 @@ def test_the_embedded_model_never_sees_a_held_out_pair(step, monkeypatch):
     assert unseen not in [row["title"] for row in demo_pairs.demo_pairs(step, train, others, held_out={unseen})]
 
 
+def test_preferences_come_as_they_are_and_under_other_names():
+    train = [STORY, OTHER, *COMMON]
+    said = [{"of": STORY["title"], "liked": "灯台守ルチアーノ", "rejected": "ルチアーノの灯台の灯台"}]
+    rows = demo_pairs.preferences(train, said, held_out={"とっておきの題"})
+    own = {"synopsis": STORY["synopsis"], "title": said[0]["liked"], "rejected": said[0]["rejected"]}
+    assert len(rows) == 2 and own in rows
+    for row in rows:
+        name = row["title"].removeprefix(row["title"][:3])
+        assert name in row["synopsis"] and row["rejected"].startswith(name)
+    with pytest.raises(DataError, match="no training pair"):
+        demo_pairs.preferences(train, [said[0] | {"of": "知らない題"}], held_out=set())
+    with pytest.raises(DataError, match="is held out"):
+        demo_pairs.preferences(train, said, held_out={"灯台守ルチアーノ"})
+
+
+def test_the_folder_of_preferences_has_no_rejected_title_among_the_held_out_pairs(pairs_file, tmp_path, monkeypatch):
+    splits = pairs_file[1]
+    said = {"of": splits["train"][0]["title"], "liked": "よい題", "rejected": "だめな題"}
+    (tmp_path / "preferences.jsonl").write_text(json.dumps(said, ensure_ascii=False), "utf-8")
+    monkeypatch.setattr(demo_pairs, "ORIGINAL", tmp_path)
+    demo_pairs.main(["--step", "5", "--out", str(tmp_path / "step")])
+    written = load_pairs(str(tmp_path / "step"), rejected_column="rejected")
+    assert set(written["train"]["title"]) == {"よい題"} and set(written["train"]["rejected"]) == {"だめな題"}
+    assert set(written["test"]["rejected"]) == {""} and len(written["test"]) == len(splits["test"])
+
+
 def test_the_folder_of_a_step_holds_the_held_out_pairs_apart(pairs_file, tmp_path, monkeypatch):
     splits = pairs_file[1]
     (tmp_path / "other_titles.jsonl").write_text("", "utf-8")

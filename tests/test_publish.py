@@ -29,7 +29,7 @@ from training.trees import PublishError
 SYNOPSIS = "目が覚めると、私は図書館の本になっていた。棚の向こうで司書が笑う。"
 MODEL_FILES = {
     "README.md", "config.json", "generation_config.json", "model.safetensors", "tokenizer_config.json", "vocab.txt",
-    "pipeline.py", "control.py", "constraints.py", "guidance.py", "known.py", "selection.py", "settings.py", "text.py", "recipe.yaml",
+    "pipeline.py", "control.py", "constraints.py", "guidance.py", "known.py", "vocabulary.py", "selection.py", "settings.py", "text.py", "recipe.yaml",
     "metrics.json", "trainer_state.json", "loss.png",
 }  # fmt: skip
 PAIR_FILES = {"README.md", *(f"data/{split}-00000-of-00001.parquet" for split in ("train", "validation", "test"))}

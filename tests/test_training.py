@@ -99,7 +99,7 @@ def test_the_finished_folder_holds_what_a_user_needs_and_nothing_of_the_machine(
     names = {path.name for path in model_dir.iterdir()}
     assert names >= {
         "config.json", "generation_config.json", "model.safetensors", "tokenizer_config.json", "vocab.txt",
-        "pipeline.py", "settings.py", "control.py", "text.py", "constraints.py", "guidance.py", "known.py", "selection.py", "metrics.json",
+        "pipeline.py", "settings.py", "control.py", "text.py", "constraints.py", "guidance.py", "known.py", "vocabulary.py", "selection.py", "metrics.json",
         "predictions.jsonl", "trainer_state.json",
     }  # fmt: skip
     assert not [name for name in names if "partial" in name]

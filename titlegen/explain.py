@@ -46,7 +46,7 @@ def explain(pipe: Any, synopsis: str, title: str, guidance: float = GenerationSe
         for guide in pipe.guides(GenerationSettings(guidance=guidance)):
             logits = guided(logits, guide.logits(target[:, :-1]), guide.strength)
     weights = torch.stack([layer[0].float().mean(0) for layer in output.cross_attentions]).mean(0)
-    texts = [UNKNOWN if i == pipe.codec.unk_id else text for i, text in enumerate(pipe.surfaces)]
+    texts = [UNKNOWN if i == pipe.codec.unk_id else text for i, text in enumerate(pipe.vocabulary.surfaces)]
     source_texts = [texts[i] for i in source[0].tolist()]
     weights[:, [text == "" for text in source_texts]] = 0.0
     weights /= weights.sum(-1, keepdim=True).clamp_min(1e-9)

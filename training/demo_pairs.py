@@ -72,7 +72,8 @@ def preferences(train: list[Pair], said: list[dict[str, str]], held_out: set[str
     synopses = {pair["title"]: pair["synopsis"] for pair in train}
     for row in said:
         if row["of"] not in synopses or row["liked"] in held_out:
-            raise DataError(f"{row['liked']} for {row['of']}: that is no training pair, or the title is held out.")
+            what = "the title is held out" if row["of"] in synopses else "there is no training pair of this title"
+            raise DataError(f"{row['liked']} for {row['of']}: {what}.")
     renamer, rows = Renamer(train, SEED), []
     for row in said:
         synopsis, titles = synopses[row["of"]], [row["liked"], row["rejected"]]

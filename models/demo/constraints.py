@@ -6,7 +6,6 @@ and a length is a length in characters, as people count titles.
 This module travels with a published model.
 """
 
-import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,20 +13,7 @@ import torch
 from transformers import LogitsProcessor, StoppingCriteria
 
 from .text import TitleCodec, fold
-
-BRACKETS = {
-    "「": "」",
-    "『": "』",
-    "【": "】",
-    "（": "）",
-    "〈": "〉",
-    "《": "》",
-    "［": "］",
-    "〔": "〕",
-}
-WIDE = str.maketrans("()[]", "（）［］")  # a vocabulary may hold the other half of a bracket in another width
-CLOSERS = {closer: opener for opener, closer in BRACKETS.items()}
-_WORD = re.compile(r"[\u30a1-\u30fa\u3400-\u9fff](?<![〇一二三四五六七八九十百千万億兆])")  # numerals may come again
+from .vocabulary import BRACKETS, CLOSERS, WIDE, Vocabulary
 
 
 def open_brackets(text: str) -> list[str] | None:
@@ -47,7 +33,7 @@ class TitleConstraints(LogitsProcessor):
     """Forbid, at every step, the tokens that would make a title impossible to finish well.
 
     Args:
-        surfaces: what each id adds to the title (index = id), from `TitleCodec.surfaces`.
+        vocabulary: what each id adds to the title.
         end_id: the token that ends a title.
         prompt_length: decoder tokens already given (start token and prefix).
         prefix: the text that those tokens stand for; it counts for length and brackets.
@@ -57,36 +43,30 @@ class TitleConstraints(LogitsProcessor):
 
     def __init__(
         self,
-        surfaces: Sequence[str],
+        vocabulary: Vocabulary,
         end_id: int,
         prompt_length: int,
         prefix: str,
         character_range: tuple[int, int],
         forbidden: Sequence[str] = (),
     ):
-        self.surfaces, self.end_id = surfaces, end_id
+        self.vocabulary, self.end_id = vocabulary, end_id
         self.prompt_length, self.prefix = prompt_length, prefix
         self.shortest, self.longest = character_range
         self.least = len(prefix) + 1 if prefix else 0  # the beginning alone is no continuation
-        self.lengths = torch.tensor([len(s) for s in surfaces])
-        self.never = self.lengths == 0  # special tokens, the unknown token
+        self.never = vocabulary.lengths == 0  # special tokens, the unknown token
         self.never[end_id] = False
-        self.spaces = [i for i, s in enumerate(surfaces) if s == " "]
-        self.bracket_ids = [
-            i for i, s in enumerate(surfaces) if any(c in BRACKETS or c in CLOSERS for c in s.translate(WIDE))
-        ]
-        folded = [fold(s) for s in surfaces] if forbidden else []  # the whole vocabulary, for each call
         self.completions = [
             (word[:k], torch.tensor(ids))
             for word in map(fold, forbidden)
             for k in range(len(word))
-            if (ids := [i for i, s in enumerate(folded) if _completes(s, word, k)])
+            if (ids := [i for i, s in enumerate(vocabulary.folded) if _completes(s, word, k)])
         ]
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         """Return `scores` (rows, vocabulary) with -inf for every forbidden token; `input_ids` is (rows, tokens)."""
         rows = input_ids[:, self.prompt_length :].tolist()
-        banned = torch.stack([self._banned(self.prefix + "".join(self.surfaces[i] for i in row)) for row in rows])
+        banned = torch.stack([self._banned(self.prefix + self.vocabulary.text(row)) for row in rows])
         kept = scores.masked_fill(banned.to(scores.device), -float("inf"))
         # Where a penalty (no repeated n-gram) has banned all that may follow, the promises outrank it.
         stuck = kept.isneginf().all(-1, keepdim=True)
@@ -95,15 +75,13 @@ class TitleConstraints(LogitsProcessor):
     def _banned(self, text: str) -> torch.Tensor:
         stack = open_brackets(text) or []
         room = self.longest - len(text) - len(stack)  # every open bracket still needs its other half
-        banned = self.never | (self.lengths > room)
-        for i in self.bracket_ids:
-            after = open_brackets(text + self.surfaces[i])
-            banned[i] = (
-                after is None
-                or len(text) + len(self.surfaces[i]) + len(after) + (len(after) > len(stack)) > self.longest
-            )
+        banned = self.never | (self.vocabulary.lengths > room)
+        for i in self.vocabulary.brackets:
+            longer = text + self.vocabulary.surfaces[i]
+            after = open_brackets(longer)
+            banned[i] = after is None or len(longer) + len(after) + (len(after) > len(stack)) > self.longest
         if not text or text[-1] == " ":
-            banned[self.spaces] = True
+            banned[self.vocabulary.spaces] = True
         folded = fold(text) if self.completions else ""
         for beginning, ids in self.completions:
             if folded.endswith(beginning):
@@ -118,18 +96,16 @@ class OnceEach(LogitsProcessor):
     """Let a word in kanji or katakana stand once in a title; a search likes to say a noun until it means nothing.
 
     Args:
-        surfaces: what each id adds to the title (index = id).
-        pieces: the ids that continue a word; a word is known by its first token.
+        vocabulary: tells words; a word is known by its first token.
     """
 
-    def __init__(self, surfaces: Sequence[str], pieces: Sequence[int]):
-        self.words = torch.tensor([bool(_WORD.search(text)) for text in surfaces])
-        self.words[list(pieces)] = False
+    def __init__(self, vocabulary: Vocabulary):
+        self.vocabulary = vocabulary
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         """Return `scores` (rows, vocabulary) with -inf for every word that stands already."""
         there = torch.zeros_like(scores, dtype=torch.bool).scatter_(1, input_ids, True)
-        return without(there & self.words.to(scores.device), scores)
+        return without(there & self.vocabulary.is_word.to(scores.device), scores)
 
 
 def without(banned: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:

@@ -22,6 +22,7 @@ from .known import KnownNumbers, KnownWords, WholeNames
 from .selection import pick_varied, unique
 from .settings import GenerationSettings, SettingsError, check_synopsis
 from .text import TitleCodec, codec_for, display
+from .vocabulary import Vocabulary
 
 ONE_TITLE = GenerationSettings(num_titles=1)
 _GENERATE_NAMES = {"num_return_sequences": "num_titles"}  # generate()'s word -> the setting's name
@@ -53,7 +54,7 @@ class TitleGenerationPipeline(Pipeline):
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
         vocab_size = self.model.get_output_embeddings().weight.shape[0]
-        self.surfaces, self.pieces = self.codec.surfaces(vocab_size), self.codec.pieces(vocab_size)
+        self.vocabulary = Vocabulary(self.codec.surfaces(vocab_size), self.codec.pieces(vocab_size))
 
     @cached_property
     def codec(self) -> TitleCodec:
@@ -147,7 +148,7 @@ class TitleGenerationPipeline(Pipeline):
         }
         if return_tokens:
             title["tokens"] = [
-                {"text": self.surfaces[i], "probability": round(math.exp(p), 4)}
+                {"text": self.vocabulary.surfaces[i], "probability": round(math.exp(p), 4)}
                 for i, p in zip(ids, log_probs, strict=True)
             ]
         return title
@@ -177,23 +178,24 @@ class TitleGenerationPipeline(Pipeline):
         self, sources: torch.Tensor, settings: GenerationSettings, prompt_length: int
     ) -> list[KnownWords | WholeNames | KnownNumbers]:
         """Return what keeps rare words and numbers to those that were read, if that is wished and the vocabulary tells."""
-        if not settings.known_words or not self.pieces:
+        if not settings.known_words or not self.vocabulary.pieces:
             return []
         beginning = self.codec.beginning(settings.prefix)[1]
-        read = [[*row, *beginning] if any(self.surfaces[i] for i in row) else [] for row in sources.tolist()]
-        texts = ["".join(self.surfaces[i] or "\n" for i in row) for row in read]  # special tokens part words
+        surfaces = self.vocabulary.surfaces
+        read = [[*row, *beginning] if any(surfaces[i] for i in row) else [] for row in sources.tolist()]
+        texts = ["".join(surfaces[i] or "\n" for i in row) for row in read]  # special tokens part words
         return [
-            KnownWords(self.surfaces, self.pieces, prompt_length, texts),
-            WholeNames(self.surfaces, texts),
-            KnownNumbers(self.surfaces, read),
+            KnownWords(self.vocabulary, prompt_length, texts),
+            WholeNames(self.vocabulary, texts),
+            KnownNumbers(self.vocabulary, read),
         ]
 
     def _once_each(self, settings: GenerationSettings) -> list[OnceEach]:
-        return [OnceEach(self.surfaces, self.pieces)] if self.pieces and not settings.repeat_words else []
+        return [OnceEach(self.vocabulary)] if self.vocabulary.pieces and not settings.repeat_words else []
 
     def _constraints(self, settings: GenerationSettings, prompt_length: int) -> TitleConstraints:
         return TitleConstraints(
-            self.surfaces,
+            self.vocabulary,
             self.codec.end_id,
             prompt_length,
             settings.prefix,
