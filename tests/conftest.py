@@ -47,6 +47,12 @@ def run_python(*arguments, cwd=ROOT, check=True, **environment):
     return done
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_home(tmp_path_factory):
+    """Nothing is written into the user's own folders, not even by the fixtures of a module."""
+    os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
+
+
 @pytest.fixture(autouse=True)
 def _own_state(tmp_path, monkeypatch):
     """What may be asked of an API today is counted anew in each test."""

@@ -114,10 +114,12 @@ def test_preferences_come_as_they_are_and_under_other_names():
     said = [{"of": STORY["title"], "liked": "灯台守ルチアーノ", "rejected": "ルチアーノの灯台の灯台"}]
     rows = demo_pairs.preferences(train, said, held_out={"とっておきの題"})
     own = {"synopsis": STORY["synopsis"], "title": said[0]["liked"], "rejected": said[0]["rejected"]}
-    assert len(rows) == 2 and own in rows
+    assert len(rows) == 2 and own in rows and rows[0] != rows[1]
     for row in rows:
         name = row["title"].removeprefix(row["title"][:3])
         assert name in row["synopsis"] and row["rejected"].startswith(name)
+    cut = [said[0] | {"rejected": "ルチアの灯台"}]
+    assert len(demo_pairs.preferences(train, cut, held_out=set())) == 1, "a cut name cannot be renamed"
     with pytest.raises(DataError, match="no training pair"):
         demo_pairs.preferences(train, [said[0] | {"of": "知らない題"}], held_out=set())
     with pytest.raises(DataError, match="is held out"):
@@ -132,7 +134,7 @@ def test_the_folder_of_preferences_has_no_rejected_title_among_the_held_out_pair
     demo_pairs.main(["--step", "5", "--out", str(tmp_path / "step")])
     written = load_pairs(str(tmp_path / "step"), rejected_column="rejected")
     assert set(written["train"]["title"]) == {"よい題"} and set(written["train"]["rejected"]) == {"だめな題"}
-    assert set(written["test"]["rejected"]) == {""} and len(written["test"]) == len(splits["test"])
+    assert list(written["test"]["title"]) == list(splits["test"]["title"])
 
 
 def test_the_folder_of_a_step_holds_the_held_out_pairs_apart(pairs_file, tmp_path, monkeypatch):

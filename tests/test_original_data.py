@@ -7,7 +7,7 @@ import pytest
 from conftest import PAIRS
 from rapidfuzz import fuzz, process
 
-from training.data import read_json_lines
+from training.data import load_pairs, read_json_lines, with_all_splits
 
 CHUNK = 500  # rows compared at a time: the table of ratios stays small
 
@@ -50,3 +50,14 @@ def test_no_two_share_more_than_sixty_percent_of_their_characters_in_order(rows,
 def test_synopses_begin_in_their_own_ways(rows):
     openings = Counter(row["synopsis"][:8] for row in rows)
     assert openings.most_common(1)[0][1] <= 3
+
+
+def test_preferences_are_about_training_pairs_and_like_no_held_out_title(rows):
+    said = list(read_json_lines(PAIRS.with_name("preferences.jsonl")))
+    splits = with_all_splits(load_pairs(str(PAIRS)), 0.05, 0.05)
+    held_out = {title for split in ("validation", "test") for title in splits[split]["title"]}
+    train = set(splits["train"]["title"])
+    assert len(said) > 5000 and all(set(row) == {"of", "liked", "rejected"} for row in said)
+    assert all(row["of"] in train and row["liked"] not in held_out for row in said)
+    assert all(2 <= len(row["liked"]) <= 60 and row["liked"] != row["rejected"] for row in said)
+    assert len({(row["of"], row["liked"], row["rejected"]) for row in said}) == len(said)

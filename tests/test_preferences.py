@@ -68,7 +68,11 @@ def test_what_readers_like_gets_ahead_and_the_run_is_a_model_like_any_other(tmp_
     assert steps[-1]["rewards/accuracies"] == 1.0 and steps[-1]["rewards/margins"] > 0.5
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert metrics["objective"] == "prefer" and metrics["train_pairs"] == 48
-    assert metrics["test"]["model"]["rougeL"] >= 0 and metrics["validation"]["eval_loss"] > 0
+    assert metrics["effective_batch_size"] == SETTINGS["per_device_train_batch_size"]
+    titles = [
+        json.loads(line)["title"] for line in (tmp_path / "run" / "predictions.jsonl").read_text("utf-8").splitlines()
+    ]
+    assert any(title.endswith("？") for title in titles), "it writes what readers like"
 
 
 def test_micro_batches_and_processes_take_the_same_step(tmp_path, liked, model_dir):
@@ -104,8 +108,10 @@ def test_what_is_missing_is_named(tmp_path, liked, model_dir):
         main(preferring(liked, model_dir, tmp_path / "a", rejected_column="rejected"))
     with pytest.raises(ConfigError, match=r"objective prefer .*base_model"):
         main(flags(dataset=liked, output_dir=tmp_path / "b", **SETTINGS))
+    with pytest.raises(ConfigError, match="preference_beta must be above 0"):
+        main(preferring(liked, model_dir, tmp_path / "b", preference_beta=0))
     bare = tmp_path / "bare.jsonl"
     rows = [json.loads(line) | {"worse": " "} for line in liked.read_text("utf-8").splitlines()]
     bare.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
-    with pytest.raises(DataError, match=r"bare\.jsonl has a rejected title in 'worse'"):
+    with pytest.raises(DataError, match=r"bare\.jsonl has a rejected title, .* 'worse'"):
         main(preferring(bare, model_dir, tmp_path / "c"))

@@ -15,7 +15,7 @@ from transformers import LogitsProcessor
 from .constraints import without
 from .vocabulary import KATAKANA, Vocabulary
 
-_KATAKANA_AT_THE_END = re.compile(rf"(?:{KATAKANA.pattern})?$")
+_KATAKANA_AT_THE_END = re.compile(rf"(?:{KATAKANA.pattern})?\Z")
 FREE_NUMBERS = ("一", "二")  # もう一度, 二度と: more words than numbers
 
 
@@ -44,7 +44,7 @@ class KnownWords(LogitsProcessor):
         return without(banned, scores)
 
     def _banned(self, row: list[int], source: str) -> torch.Tensor:
-        word = self._word(row)
+        word = self.vocabulary.last_word(row)
         if not source:
             return self.none
         if row and not word:  # a finished title: padding follows
@@ -62,18 +62,13 @@ class KnownWords(LogitsProcessor):
             at += 1
         return banned
 
-    def _word(self, row: list[int]) -> str:
-        """Return the word at the end of `row`, as far as it is written."""
-        start = next((i for i in reversed(range(len(row))) if not self.vocabulary.is_piece[row[i]]), 0)
-        return self.vocabulary.text(row[start:])
-
 
 class WholeNames(LogitsProcessor):
     """Begin and finish a katakana word as the synopsis has it: オルソ of オルソラ is nobody, nor is ソラ.
 
-    A run of katakana that begins a run of the synopsis, and stands nowhere in it alone, has to go on as there. Only
-    a compound may be cut (スキル of スキルツリー): a word that the vocabulary has whole, with three signs or more to come. And
-    no word begins with one or two signs out of the midst of a run.
+    A run of katakana that begins a run of the synopsis, and stands nowhere in it alone, has to go on as there, after another
+    katakana word too. Only a compound may be cut (スキル of スキルツリー): after a word of three signs or more that the
+    vocabulary has whole, with three more to come. And no word begins with one or two signs out of the midst of a run.
 
     Args:
         vocabulary: what each id adds to the title.
@@ -84,12 +79,12 @@ class WholeNames(LogitsProcessor):
         self.vocabulary = vocabulary
         # A word at the very end is of a beginning that may stop within it.
         self.names = [set(KATAKANA.findall(_KATAKANA_AT_THE_END.sub("", source))) for source in sources]
-        self.free = vocabulary.mask()
         self.beginnings = [self._from_the_midst(names) for names in self.names]
 
     def _from_the_midst(self, names: set[str]) -> torch.Tensor:
         inside = {name[k : k + n] for name in names for n in (1, 2) for k in range(1, len(name) - n + 1)}
-        return self._any_of(inside - {name[:n] for name in names for n in (1, 2)})
+        beginnings = {name[:n] for name in names for n in (1, 2)}
+        return self._any_of(inside - beginnings) & ~self.vocabulary.is_piece
 
     def _any_of(self, texts: set[str]) -> torch.Tensor:
         return self.vocabulary.mask([i for text in texts for i in self.vocabulary.katakana.get(text, ())])
@@ -101,13 +96,23 @@ class WholeNames(LogitsProcessor):
         return without(torch.stack([self._banned(row, i // copies) for i, row in enumerate(rows)]), scores)
 
     def _banned(self, row: list[int], source: int) -> torch.Tensor:
-        begun = _KATAKANA_AT_THE_END.search(self.vocabulary.text(row)).group()
-        if not begun:
-            return self.beginnings[source]
-        rests = [name[len(begun) :] for name in self.names[source] if name.startswith(begun)]
-        if not rests or "" in rests or (begun in self.vocabulary.katakana and min(map(len, rests)) >= 3):
-            return self.free
-        return ~self._any_of({rest[:k] for rest in rests for k in range(1, len(rest) + 1)})
+        for begun in map(_katakana_at_the_end, (self.vocabulary.text(row), self.vocabulary.last_word(row))):
+            rests = {name[len(begun) :] for name in self.names[source] if begun and name.startswith(begun)}
+            if rests:
+                return self.beginnings[source] if self._may_end(begun, rests) else ~self._any_of(_beginnings(rests))
+        return self.beginnings[source]
+
+    def _may_end(self, begun: str, rests: set[str]) -> bool:
+        whole = any(not self.vocabulary.is_piece[i] for i in self.vocabulary.katakana.get(begun, ()))
+        return "" in rests or (whole and len(begun) >= 3 and min(map(len, rests)) >= 3)
+
+
+def _katakana_at_the_end(text: str) -> str:
+    return _KATAKANA_AT_THE_END.search(text).group()
+
+
+def _beginnings(texts: set[str]) -> set[str]:
+    return {text[:k] for text in texts for k in range(1, len(text) + 1)}
 
 
 class KnownNumbers(LogitsProcessor):

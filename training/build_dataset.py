@@ -18,6 +18,7 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from training.budget import COME_BACK_LATER, BudgetError, ComeBackLater
 from training.cleaning_rules import RulesError
 from training.data import DataError
 from training.dataset import BuildSettings, build, claim_build
@@ -110,5 +111,8 @@ def main(argv: list[str] | None = None) -> None:
 if __name__ == "__main__":
     try:
         main()
-    except (ApiError, BuildError, DataError, PublishError, RulesError, StoreError, OSError) as error:
+    except ComeBackLater as pause:
+        print(pause, file=sys.stderr)
+        sys.exit(COME_BACK_LATER)
+    except (ApiError, BudgetError, BuildError, DataError, PublishError, RulesError, StoreError, OSError) as error:
         sys.exit(f"error: {error}")

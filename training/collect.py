@@ -21,12 +21,11 @@ if __package__ in (None, ""):
 
 from tqdm.auto import tqdm
 
-from training.budget import Budget, ComeBackLater, budget_file
+from training.budget import COME_BACK_LATER, Budget, BudgetError, ComeBackLater, budget_file
 from training.narou_api import ENDPOINT, MAX_ROWS, MAX_START, MIN_PACE, REACH, ApiError, NarouClient, Page
 from training.shards import RawStore, StoreError
 
 JST = timezone(timedelta(hours=9))  # the API's clock; Japan has no summer time
-COME_BACK_LATER = 75  # EX_TEMPFAIL of sysexits.h
 SETTLED = 60  # seconds; a tail shorter than this is left for the next run
 
 
@@ -218,7 +217,7 @@ def main(argv: list[str] | None = None) -> int:
     except ComeBackLater as pause:
         print(pause, file=sys.stderr)
         return COME_BACK_LATER
-    except (ApiError, StoreError, OSError) as error:
+    except (ApiError, BudgetError, StoreError, OSError) as error:
         print(f"error: {error} Start the same command again to go on.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

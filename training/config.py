@@ -111,7 +111,8 @@ class DataArguments:
         default="pairs",
         metadata={
             "help": "pairs: synopsis to title. denoise: pre-training on the column `text` of the dataset. prefer: pairs "
-            "whose column `rejected` holds a title that readers like less; needs a base_model that writes titles.",
+            "whose column `rejected` holds a title that readers like less; needs a base_model that writes titles, and does "
+            "without group_titles, continuation_share and label smoothing.",
             "choices": ["pairs", "denoise", "prefer"],
         },
     )
@@ -177,6 +178,8 @@ class TitleTrainingArguments(Seq2SeqTrainingArguments):
     def __post_init__(self) -> None:
         # The Trainer would push from inside the loop, and a failed upload would cost the run.
         self.publish_at_end, self.push_to_hub = self.push_to_hub, False
+        if self.preference_beta <= 0 or self.preference_weight < 0:
+            raise ConfigError("preference_beta must be above 0 and preference_weight not below it.")
         if self.publish_at_end and not self.hub_model_id:
             raise ConfigError("push_to_hub needs a name to publish under: give --hub_model_id user/name.")
         # Without this the Trainer refuses bfloat16 on a machine that has no accelerator but has the instructions.

@@ -33,7 +33,7 @@ def load_pairs(
 ) -> DatasetDict:
     """Read pairs from a file, a folder or the Hub as splits with the columns `title` and `synopsis`.
 
-    With `rejected_column` there is a third one, `rejected`, which may be empty.
+    With `rejected_column` the training pairs have a third one, `rejected`, which may be empty.
 
     Raises:
         DataError: nothing there, a broken line (file and line number), a missing column, or no pairs at all.
@@ -41,7 +41,9 @@ def load_pairs(
     splits = _read(source, revision)
     return DatasetDict(
         {
-            name: _with_our_columns(split, source, title_column, synopsis_column, rejected_column)
+            name: _with_our_columns(
+                split, source, title_column, synopsis_column, rejected_column if name == "train" else None
+            )
             for name, split in splits.items()
         }
     )

@@ -24,7 +24,7 @@ from training.evaluation import write_json_lines
 from training.gap_sentences import gap_pairs
 from training.generate_pairs import generate_pairs
 from training.other_titles import Pair, retitled_pairs
-from training.rename_pairs import Renamer, renamed_pairs
+from training.rename_pairs import KATAKANA, Renamer, renamed_pairs
 
 ORIGINAL = Path(__file__).resolve().parents[1] / "data" / "original"
 GENERATED = {2: (0, 60_000), 3: (40_000, 49_000), 4: (0, 0)}  # which of the generated pairs a step reads
@@ -77,7 +77,11 @@ def preferences(train: list[Pair], said: list[dict[str, str]], held_out: set[str
     renamer, rows = Renamer(train, SEED), []
     for row in said:
         synopsis, titles = synopses[row["of"]], [row["liked"], row["rejected"]]
-        for text, (liked, rejected) in ((synopsis, titles), renamer.rename(synopsis, titles)):
+        renamed = renamer.rename(synopsis, titles)
+        # A name that the rejected title has cut is not known as one: under another name it would be a stranger's.
+        whole = set(KATAKANA.findall(row["rejected"])) <= set(KATAKANA.findall(synopsis))
+        again = [renamed] if whole and renamed != (synopsis, titles) else []
+        for text, (liked, rejected) in [(synopsis, titles), *again]:
             rows.append({"synopsis": text, "title": liked, "rejected": rejected})
     random.Random(SEED).shuffle(rows)
     return rows

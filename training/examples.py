@@ -8,7 +8,7 @@ from datasets import Dataset
 from training.config import ConfigError, DataArguments, ModelArguments
 from training.data import DataError, load_pairs, load_texts, with_all_splits, with_continuations
 from training.denoising import DenoisingCollator, windows
-from training.model import SpecialIds
+from training.model import SpecialIds, writes
 from training.tensors import PairCollator, group_titles, tokenize
 from training.tokenizer import tokenizer_for
 
@@ -34,8 +34,10 @@ def read_examples(model: ModelArguments, data: DataArguments) -> Examples:
         ConfigError: preferences without a model to learn them.
         DataError: as `load_pairs`; or no row to train on.
     """
-    if data.objective == "prefer" and model.base_model is None:
-        raise ConfigError("objective prefer improves a model that writes titles: give it as --base_model.")
+    if data.objective == "prefer" and not writes(model):
+        raise ConfigError(
+            f"objective prefer improves a model that writes titles: give it as --base_model, which is {model.base_model}."
+        )
     return _denoising_examples(model, data) if data.objective == "denoise" else _pair_examples(model, data)
 
 
@@ -67,10 +69,16 @@ def _pair_examples(model: ModelArguments, data: DataArguments) -> Examples:
 
 def _preferences(rows: Dataset, data: DataArguments) -> Dataset:
     """Return the rows that have a rejected title: pairs without one may be among them."""
-    rows = rows.filter(lambda row: bool(row["rejected"] and row["rejected"].strip()), desc="Rows with a rejected title")
+    rows = rows.filter(_is_preference, desc="Rows with a rejected title")
     if not len(rows):
-        raise DataError(f"No training pair of {data.dataset} has a rejected title in {data.rejected_column!r}.")
+        raise DataError(
+            f"No training pair of {data.dataset} has a rejected title, one text, in its column {data.rejected_column!r}."
+        )
     return rows
+
+
+def _is_preference(row: dict[str, Any]) -> bool:
+    return isinstance(row["rejected"], str) and bool(row["rejected"].strip())
 
 
 def _denoising_examples(model: ModelArguments, data: DataArguments) -> Examples:

@@ -105,11 +105,23 @@ def _new_model(a: ModelArguments, vocab_size: int, source: int, target: int) -> 
     return PegasusForConditionalGeneration(config)
 
 
-def _from_checkpoint(a: ModelArguments, vocab_size: int) -> PreTrainedModel:
+def writes(arguments: ModelArguments) -> bool:
+    """Whether the base model has an encoder and a decoder that were trained together."""
+    return (
+        arguments.base_model is not None
+        and _base_config(arguments).model_type in MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES
+    )
+
+
+def _base_config(a: ModelArguments) -> PreTrainedConfig:
     try:
-        config = AutoConfig.from_pretrained(a.base_model, revision=a.base_revision)
+        return AutoConfig.from_pretrained(a.base_model, revision=a.base_revision)
     except (OSError, ValueError) as error:
         raise ConfigError(f"base_model {a.base_model} cannot be read: {str(error).strip().splitlines()[0]}") from error
+
+
+def _from_checkpoint(a: ModelArguments, vocab_size: int) -> PreTrainedModel:
+    config = _base_config(a)
     if config.model_type in MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES:
         if a.decoder_layers is not None:
             raise ConfigError("decoder_layers cuts an encoder checkpoint; this base_model brings a decoder of its own.")

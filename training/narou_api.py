@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 import tenacity
 
-from training.budget import Budget
+from training.budget import LONGEST_WAIT, Budget
 
 ENDPOINT = "https://api.syosetu.com/novelapi/api/"
 # Title, ncode, author, synopsis, genres, keywords, dates, kind, length, warnings, points: what cleaning and card need.
@@ -29,7 +29,6 @@ MAX_START = 2000  # `st` of one request
 REACH = MAX_START + MAX_ROWS - 1  # the last row that paging reaches
 MIN_PACE = 1.0  # seconds between requests to anything but this computer
 MAX_BODY = 64 * 2**20  # bytes after decompression; 500 works of 1,100 characters are 3 MB
-LONGEST_WAIT = 15 * 60  # seconds; a longer Retry-After ends the run instead
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -139,8 +138,10 @@ class NarouClient:
 
     def _tell_retry(self, state: tenacity.RetryCallState) -> None:
         wait, error = state.next_action.sleep, state.outcome.exception()
-        if wait > LONGEST_WAIT:
-            raise self.budget.rest(wait)
+        if error.wait:  # every other process keeps to it as well
+            pause = self.budget.rest(error.wait)
+            if wait > LONGEST_WAIT:
+                raise pause
         self.tell(f"{error}; asking again in {wait:.0f} s (attempt {state.attempt_number})")
 
 

@@ -12,16 +12,25 @@ from typing import Any
 import torch
 from torch.nn.functional import cross_entropy, logsigmoid
 
+from training.config import ConfigError
 from training.trainer import TitleTrainer
 
 
 class PreferenceTrainer(TitleTrainer):
-    """Train on preferences; evaluate like any other run, on pairs."""
+    """Train on preferences; evaluate like any other run, on pairs.
+
+    Raises:
+        ConfigError: the run would cut the model into shards, which the copy of its start cannot follow.
+    """
+
+    titles_a_row = 1.0  # a preference counts as one pair, although it has two titles
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
+        if self.is_fsdp_enabled or self.is_deepspeed_enabled:
+            raise ConfigError("objective prefer keeps two whole models: run it without FSDP and DeepSpeed.")
         # Copied before a checkpoint is loaded: a resumed run measures against the same start.
-        self.start = copy.deepcopy(self.model).eval().requires_grad_(False)
+        self.start = copy.deepcopy(self.model).eval().requires_grad_(False).to(self.args.device)
         self._margins: list[torch.Tensor] = []
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:

@@ -18,6 +18,7 @@ from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from tqdm.auto import tqdm
 
+from training.budget import Budget, budget_file
 from training.cleaning_rules import rules_version
 from training.data import DataError, load_splits
 from training.dataset import (
@@ -31,7 +32,7 @@ from training.dataset import (
     write_splits,
 )
 from training.dataset_publish import NCODES_A_REQUEST, checksum
-from training.narou_api import ENDPOINT, MIN_PACE, Budget, NarouClient
+from training.narou_api import ENDPOINT, MIN_PACE, NarouClient
 from training.shards import RawStore
 from training.split import SPLITS
 from training.works import Source, removal_list, removed_works
@@ -78,9 +79,10 @@ def rebuild(arguments: argparse.Namespace) -> dict[str, Any]:
     removed = removed_works(listed)
     raw = Path(arguments.input or arguments.out.with_name(arguments.out.name + ".raw"))
     if not arguments.input:
+        budget = Budget(budget_file(arguments.endpoint))
         with (
             RawStore(raw, writable=True) as store,
-            NarouClient(Budget(raw / "budget.json"), arguments.endpoint, arguments.pace, arguments.contact) as client,
+            NarouClient(budget, arguments.endpoint, arguments.pace, arguments.contact) as client,
         ):
             fetch([ncode for ncode in ids if ncode not in removed], store, client)
     work = arguments.out.with_name(arguments.out.name + ".building")

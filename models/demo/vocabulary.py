@@ -47,6 +47,11 @@ class Vocabulary:
         """Return what `ids` add to a title."""
         return "".join(self.surfaces[i] for i in ids)
 
+    def last_word(self, ids: Sequence[int]) -> str:
+        """Return the word at the end of `ids`, as far as it is written."""
+        start = next((i for i in reversed(range(len(ids))) if not self.is_piece[ids[i]]), 0)
+        return self.text(ids[start:])
+
     def mask(self, ids: Sequence[int] = ()) -> torch.Tensor:
         """Return the mask of `ids`."""
         mask = torch.zeros(len(self), dtype=torch.bool)
