@@ -287,6 +287,33 @@ def test_wrong_input_is_named_and_nothing_is_written(tmp_path, change, error, wo
     assert sorted(p.name for p in tmp_path.iterdir()) == ["p.jsonl"]
 
 
+def test_what_another_s_folder_holds_is_not_built_upon(tmp_path):
+    diary = tmp_path / "mine.building" / "diary.txt"
+    diary.parent.mkdir()
+    diary.write_text("precious", "utf-8")
+    with pytest.raises(FileExistsError, match="was not written by this command"):
+        main(["--input", str(PAIRS), "--out", str(tmp_path / "mine")])
+    assert diary.read_text("utf-8") == "precious"
+
+
+def test_a_removal_list_finds_numbers_however_a_table_writes_them(tmp_path, capsys):
+    rows = [json.loads(line) for line in PAIRS.read_text("utf-8").splitlines()[:60]]
+    texts = "".join(
+        f'"{row["title"]}","{row["synopsis"]}",{"" if not i else f"{i}.0"},n{i:04}ab \n'
+        for i, row in enumerate(rows)
+        if '"' not in row["title"] + row["synopsis"]
+    )
+    (tmp_path / "rows.csv").write_text("title,synopsis,userid,ncode\n" + texts, "utf-8")
+    (tmp_path / "removed.txt").write_text("userid 7\nN0009AB\n", "utf-8")
+    options = ["--input", str(tmp_path / "rows.csv"), "--removal_list", str(tmp_path / "removed.txt")]
+    main([*options, "--out", str(tmp_path / "out")])
+    report = json.loads((tmp_path / "out" / "cleaning.json").read_text("utf-8"))
+    dropped = {row["reason"]: row["rows"] for row in report["dropped"]}
+    assert dropped["removed_on_request"] == 2
+    with pytest.raises(BuildError, match=r"no column .r15."):
+        main([*options, "--out", str(tmp_path / "other"), "--drop", "r15", "--drop", "cruel"])
+
+
 def test_load_dataset_notices_that_a_build_is_another_one(tmp_path):
     rows = list(read_json_lines(PAIRS))[:300]
     for part in (rows[:150], rows[150:]):

@@ -186,3 +186,20 @@ def test_the_command_cleans_a_table_with_other_columns(tmp_path):
     assert (tmp_path / "out" / "pairs.jsonl").read_text(encoding="utf-8").splitlines() == lines
     with pytest.raises(FileExistsError, match="not written by this command"):
         main(["--input", str(table), *columns, "--out", str(tmp_path)])
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("rules: [a]", "hold lines"),
+        ("limits: 5", "hold lines"),
+        ("limits: {min_kana_share: abc}", "is a number"),
+        ("rules: {x: 5}", "a rule has kind"),
+        ("rules: {x: {kind: notice, paterns: [a]}}", "a rule has kind"),
+        ("rules: {x: {kind: notice, patterns: ['']}}", "empty pattern"),
+    ],
+)
+def test_a_rules_file_of_another_shape_is_refused(tmp_path, text, words):
+    (tmp_path / "rules.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(RulesError, match=words):
+        CleaningRules.load(tmp_path / "rules.yaml")

@@ -307,3 +307,26 @@ def test_two_collectors_do_not_share_a_folder(tmp_path, capsys):
     with NarouServer([]) as server, RawStore(tmp_path / "raw", writable=True) as first:
         assert main(arguments(server, tmp_path / "raw")) == 1
     assert "Another collector" in capsys.readouterr().err and first.pages == []
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--contact", "山田"], "must be ASCII"),
+        (["--pace", "nan"], "too fast"),
+        (["--endpoint", "http://["], "is no address"),
+    ],
+)
+def test_what_cannot_be_sent_is_named(tmp_path, capsys, more, words):
+    with NarouServer(make_works(3)) as server:
+        assert main([*arguments(server, tmp_path / "raw"), *more]) == 1
+        assert words in capsys.readouterr().err and not server.requests
+
+
+def test_a_shard_that_the_manifest_does_not_name_is_left_alone(tmp_path, capsys):
+    with NarouServer(make_works(10)) as server:
+        assert main(arguments(server, tmp_path / "raw")) == 0
+        foreign = tmp_path / "raw" / "works-00007.jsonl.gz"
+        foreign.write_bytes(gzip.compress(b"{}\n"))
+        assert main(arguments(server, tmp_path / "raw")) == 1
+    assert "is not in manifest.json" in capsys.readouterr().err and gzip.decompress(foreign.read_bytes()) == b"{}\n"

@@ -42,8 +42,12 @@ def budget_file(endpoint: str) -> Path:
         folder = state if state.is_absolute() else Path.home() / ".local" / "state"
     except RuntimeError as error:
         raise BudgetError("There is no home folder: set XDG_STATE_HOME to a folder that can be written.") from error
-    address = urlsplit(endpoint)
-    return folder / "titlegen" / f"{address.hostname}_{address.port or address.scheme}.json"
+    try:
+        address = urlsplit(endpoint)
+        port = address.port
+    except ValueError as error:
+        raise BudgetError(f"{endpoint} is no address: {error}.") from error
+    return folder / "titlegen" / f"{address.hostname}_{port or address.scheme}.json"
 
 
 @dataclass

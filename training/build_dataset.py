@@ -40,8 +40,12 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--title_column", help="column of the titles (default: title)")
     parser.add_argument("--synopsis_column", help="column of the texts (default: synopsis or story)")
     parser.add_argument("--out", type=Path, required=True, help="folder of the data set")
-    parser.add_argument("--rules", type=Path, nargs="*", default=[], help="YAML files that add to cleaning_rules.yaml")
-    parser.add_argument("--drop", nargs="*", default=[], choices=["r15", "cruel"], help="leave out works so marked")
+    parser.add_argument(
+        "--rules", type=Path, nargs="*", action="extend", default=[], help="YAML files that add to cleaning_rules.yaml"
+    )
+    parser.add_argument(
+        "--drop", nargs="*", action="extend", default=[], choices=["r15", "cruel"], help="leave out works so marked"
+    )
     parser.add_argument("--validation_share", type=float, default=0.05, help="of the authors")
     parser.add_argument("--test_share", type=float, default=0.05, help="of the works, the newest; see --test_since")
     parser.add_argument("--test_since", help="first day of the test part (2024-12-01); default: chosen once, then kept")
@@ -50,7 +54,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         "--removal_list", type=Path, help=f"works to leave out (default: data/{REMOVAL_LIST.name}, if it exists)"
     )
     parser.add_argument("--push_to_hub", metavar="NAME", help="user/name on the Hub, or ./folder")
-    parser.add_argument("--publish", choices=["ids", "text"], default="ids", help="what --push_to_hub hands on")
+    parser.add_argument("--publish", choices=["ids", "text"], help="what --push_to_hub hands on (default: ids)")
     parser.add_argument("--license", default="other", help="the Hub's id of the licence of what is pushed")
     parser.add_argument("--public", action="store_true", help="a new repository is private otherwise")
     parser.add_argument(
@@ -62,6 +66,13 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     shares = (arguments.validation_share, arguments.test_share)
     if not all(0 <= share < 0.5 for share in shares):
         parser.error("--validation_share and --test_share are shares between 0 and 0.5")
+    if arguments.publish and not arguments.push_to_hub:
+        parser.error(
+            f"--publish {arguments.publish} needs a name to publish under: --push_to_hub user/name or ./folder"
+        )
+    arguments.publish = arguments.publish or "ids"
+    if not arguments.out.name:
+        parser.error("--out must name a folder, such as data/narou")
     if arguments.push_to_hub and arguments.publish == "text" and not arguments.i_may_publish_these_texts:
         parser.error(
             "--publish text hands on what authors wrote: add --i_may_publish_these_texts if you have their permission or "
@@ -114,5 +125,16 @@ if __name__ == "__main__":
     except ComeBackLater as pause:
         print(pause, file=sys.stderr)
         sys.exit(COME_BACK_LATER)
-    except (ApiError, BudgetError, BuildError, DataError, PublishError, RulesError, StoreError, OSError) as error:
+    except (
+        ApiError,
+        BudgetError,
+        BuildError,
+        DataError,
+        PublishError,
+        RulesError,
+        StoreError,
+        FileExistsError,
+    ) as error:
         sys.exit(f"error: {error}")
+    except OSError as error:
+        sys.exit(f"error: {error}. Nothing was changed: make room there, or name another folder with --out.")

@@ -211,7 +211,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--input", required=True, help="folder of collected works, file, folder or Hub id of pairs")
     parser.add_argument("--title_column", help="column of the titles (default: title)")
     parser.add_argument("--synopsis_column", help="column of the texts (default: synopsis or story)")
-    parser.add_argument("--rules", type=Path, nargs="*", default=[], help="YAML files that add to cleaning_rules.yaml")
+    parser.add_argument(
+        "--rules", type=Path, nargs="*", action="extend", default=[], help="YAML files that add to cleaning_rules.yaml"
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder for pairs.jsonl and the report")
     arguments = parser.parse_args(argv)
     claim_folder(arguments.out, "cleaning.json")

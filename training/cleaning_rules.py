@@ -65,6 +65,7 @@ class CleaningRules:
         rows: dict[str, dict[str, Any]] = {}
         for path in (RULES_FILE, *more):
             table = _read_table(path)
+            _check_shape(path, table)
             unknown = set(table.get("limits") or {}) - set(limits) if limits else set()
             if unknown:
                 raise RulesError(
@@ -95,6 +96,20 @@ def _read_table(path: Path) -> dict[str, Any]:
     if not isinstance(table, dict) or not set(table) <= {"limits", "macros", "rules"}:
         raise RulesError(f"{path}: a rules file has the keys limits, macros and rules; see {RULES_FILE.name}.")
     return table
+
+
+def _check_shape(path: Path, table: dict[str, Any]) -> None:
+    for part in table.values():
+        if part is not None and not isinstance(part, dict):
+            raise RulesError(f"{path}: limits, macros and rules hold lines of 'name: value'.")
+    for name, value in (table.get("limits") or {}).items():
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise RulesError(f"{path}: the limit {name} is a number, but is {value!r}.")
+    for name, row in (table.get("rules") or {}).items():
+        if not isinstance(row or {}, dict) or set(row or {}) - {"kind", "where", "patterns", "help"}:
+            raise RulesError(f"{path}, rule {name}: a rule has kind, where and patterns; see {RULES_FILE.name}.")
+        if not all(str(pattern or "") for pattern in (row or {}).get("patterns") or []):
+            raise RulesError(f"{path}, rule {name}: an empty pattern would match everything.")
 
 
 def _compile(name: str, row: dict[str, Any], macros: dict[str, str]) -> Rule | None:

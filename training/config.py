@@ -112,7 +112,7 @@ class DataArguments:
         metadata={
             "help": "pairs: synopsis to title. denoise: pre-training on the column `text` of the dataset. prefer: pairs "
             "whose column `rejected` holds a title that readers like less; needs a base_model that writes titles, and does "
-            "without group_titles, continuation_share and label smoothing.",
+            "without continuation_share and label smoothing.",
             "choices": ["pairs", "denoise", "prefer"],
         },
     )

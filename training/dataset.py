@@ -7,7 +7,6 @@ an overview works on hashes, about 230 bytes a row.
 import hashlib
 import json
 import re
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -28,7 +27,7 @@ from training.cleaning_rules import rules_version
 from training.collect import JST
 from training.decide import DROPPED, BuildError, Overview, decide
 from training.dedup import KIN_SYNOPSIS, KIN_TITLE, SIGNATURE
-from training.files import claim_folder, write_json, write_text
+from training.files import claim_folder, workspace, write_json, write_text
 from training.split import SPLITS, SplitPlan, first_second
 from training.works import COLUMNS, Source, features, removed_works
 
@@ -60,11 +59,9 @@ def build(settings: BuildSettings, out: Path) -> dict[str, Any]:
         BuildError: nothing is left, a day that is none, or a leak between the splits.
     """
     test_since = _test_since(settings, out)
-    work = out.with_name(out.name + ".building")
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
-    try:
+    with workspace(out) as work:
         overview, report, declared = clean_to_parquet(settings, work)
+        _check_marks(settings, declared)
         signatures = np.fromfile(work / SIGNATURES, np.uint16).reshape(-1, SIGNATURE)
         plan = SplitPlan(settings.validation_share, settings.test_share, test_since)
         decision = decide(overview, signatures, plan)
@@ -73,9 +70,15 @@ def build(settings: BuildSettings, out: Path) -> dict[str, Any]:
             raise BuildError(f"No row of {settings.source.name} is left to train on: {_reasons(report)}.")
         facts = facts_of(settings, declared, report, counts, decision.test_since)
         finish(work, out, facts, report)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     return facts
+
+
+def _check_marks(settings: BuildSettings, declared: Features) -> None:
+    """Refuse to leave out works by a mark that the rows have not got."""
+    if missing := [name for name in settings.drop if name not in declared]:
+        raise BuildError(
+            f"--drop {missing[0]}: {settings.source.name} has no column {missing[0]!r} of 0 and 1, so nothing can be left out."
+        )
 
 
 def _test_since(settings: BuildSettings, out: Path) -> int | None:
@@ -228,6 +231,7 @@ def facts_of(
         "left_out": list(settings.drop),
         "validation_share": settings.validation_share,
         "test_since": day,
+        "as_published": False,  # training/rebuild.py takes the splits of a published list
         "alike": {"synopses": KIN_SYNOPSIS, "titles": KIN_TITLE},
         "counts": counts,
         "columns": columns,

@@ -5,13 +5,14 @@
 The folder then holds `train.jsonl`, and the original pairs that are never trained on in `validation.jsonl` and
 `test.jsonl`. Step 2 is mostly generated pairs: what a title takes from a synopsis. Step 3 is mostly hand-written
 titles, several for each synopsis, as they are and under other names, and sentences missing from synopses. Step 4 is
-the hand-written titles, as they are and once under other names. Step 5 is what readers said of the titles that the
+the hand-written titles, as they are and once under other names. Step 5, a trial, is what readers said of the titles that the
 model wrote: `title` is one they liked, `rejected` one they did not.
 """
 
 import argparse
 import random
 import sys
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -74,17 +75,28 @@ def preferences(train: list[Pair], said: list[dict[str, str]], held_out: set[str
         if row["of"] not in synopses or row["liked"] in held_out:
             what = "the title is held out" if row["of"] in synopses else "there is no training pair of this title"
             raise DataError(f"{row['liked']} for {row['of']}: {what}.")
-    renamer, rows = Renamer(train, SEED), []
-    for row in said:
-        synopsis, titles = synopses[row["of"]], [row["liked"], row["rejected"]]
-        renamed = renamer.rename(synopsis, titles)
-        # A name that the rejected title has cut is not known as one: under another name it would be a stranger's.
-        whole = set(KATAKANA.findall(row["rejected"])) <= set(KATAKANA.findall(synopsis))
-        again = [renamed] if whole and renamed != (synopsis, titles) else []
-        for text, (liked, rejected) in [(synopsis, titles), *again]:
-            rows.append({"synopsis": text, "title": liked, "rejected": rejected})
+    rows = [{"synopsis": synopses[row["of"]], "title": row["liked"], "rejected": row["rejected"]} for row in said]
+    rows += _renamed_preferences([row for row in rows if not _cuts_a_name(row)], Renamer(train, SEED))
     random.Random(SEED).shuffle(rows)
     return rows
+
+
+def _cuts_a_name(row: Pair) -> bool:
+    """Whether the rejected title has a part of a name: under another name it would be a stranger's."""
+    names = set(KATAKANA.findall(row["synopsis"]))
+    return any(run not in names and any(run in name for name in names) for run in KATAKANA.findall(row["rejected"]))
+
+
+def _renamed_preferences(rows: list[Pair], renamer: Renamer) -> Iterator[Pair]:
+    """Yield the rows of stories that have names to change; those of one synopsis change together."""
+    stories: dict[str, list[Pair]] = {}
+    for row in rows:
+        stories.setdefault(row["synopsis"], []).append(row)
+    for synopsis, group in stories.items():
+        other, titles = renamer.rename(synopsis, [title for row in group for title in (row["title"], row["rejected"])])
+        if other != synopsis:
+            pairs = zip(titles[::2], titles[1::2], strict=True)
+            yield from ({"synopsis": other, "title": liked, "rejected": rejected} for liked, rejected in pairs)
 
 
 def _pair(row: dict[str, Any]) -> Pair:

@@ -58,7 +58,7 @@ def _pair_examples(model: ModelArguments, data: DataArguments) -> Examples:
     return Examples(
         tokenizer=tokenizer,
         collator=_pair_collator(tokenizer),
-        train=group_titles(tensors) if data.group_titles and not prefer else tensors,
+        train=group_titles(tensors) if data.group_titles else tensors,
         validation=tokenize(samples, tokenizer, *limits) if samples else None,
         samples=samples,
         test=_first(pairs["test"], data.test_pairs) if "test" in pairs else None,

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,6 +53,27 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def workspace(out: Path) -> Iterator[Path]:
+    """Give a folder beside `out` to build in, and remove it at the end; what a killed build left there is removed first.
+
+    Raises:
+        FileExistsError: a folder of that name holds files of somebody else.
+    """
+    work = out.absolute().with_name(f"{out.absolute().name}.building")
+    mark = work / ".titlegen"
+    if work.exists() and not mark.exists():
+        raise FileExistsError(f"{work} exists and was not written by this command: move it, or give another --out.")
+    shutil.rmtree(work, ignore_errors=True)
+    try:
+        work.mkdir(parents=True)
+        mark.touch()
+        (work / out.absolute().name).mkdir()
+        yield work / out.absolute().name
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def claim_folder(folder: Path, mark: str) -> None:

@@ -9,6 +9,7 @@ Format and limits: https://dev.syosetu.com/man/api (80,000 requests or 400 MByte
 import gzip
 import io
 import json
+import re
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ MAX_START = 2000  # `st` of one request
 REACH = MAX_START + MAX_ROWS - 1  # the last row that paging reaches
 MIN_PACE = 1.0  # seconds between requests to anything but this computer
 MAX_BODY = 64 * 2**20  # bytes after decompression; 500 works of 1,100 characters are 3 MB
+LAST_UPDATE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -74,8 +76,13 @@ class NarouClient:
         tell: Callable[[str], None] = lambda line: None,
         first_wait: float = 2.0,
     ):
-        local = httpx.URL(endpoint).host in LOOPBACK
-        if pace < MIN_PACE and not local:
+        try:
+            local = httpx.URL(endpoint).host in LOOPBACK
+        except httpx.InvalidURL as error:
+            raise ApiError(f"--endpoint {endpoint} is no address: {error}.") from error
+        if not contact.isascii():
+            raise ApiError("--contact must be ASCII, as a mail address or the address of a page is.")
+        if not pace >= (0 if local else MIN_PACE):  # nan is neither
             raise ApiError(f"--pace {pace} is too fast for {endpoint}: the API allows one request a second.")
         self.endpoint, self.budget, self.pace, self.tell = endpoint, budget, pace, tell
         agent = "titlegen-collect/0.1" + (f" (contact: {contact})" if contact else "")
@@ -126,10 +133,13 @@ class NarouClient:
     def _ask(self, query: dict[str, Any]) -> Page:
         self.budget.take_request(self.pace * 1.01)  # one percent for the network's jitter
         try:
-            response = self.http.get(self.endpoint, params=query)
+            with self.http.stream("GET", self.endpoint, params=query) as response:
+                try:
+                    response.read()
+                finally:  # an answer that breaks off counts as far as it came
+                    self.budget.add_bytes(response.num_bytes_downloaded)
         except (httpx.TransportError, httpx.DecodingError) as error:
             raise TemporaryError(f"no whole answer ({type(error).__name__}: {error})") from error
-        self.budget.add_bytes(response.num_bytes_downloaded)
         if response.status_code == 429 or response.status_code >= 500:
             raise TemporaryError(f"status {response.status_code}", _retry_after(response))
         if response.status_code != 200:
@@ -157,7 +167,7 @@ def _parse(body: bytes) -> Page:
     if (
         not usable
         or not isinstance(value[0].get("allcount"), int)
-        or not all({"ncode", "general_lastup"} <= row.keys() for row in value[1:])
+        or not all(row.get("ncode") and LAST_UPDATE.fullmatch(str(row.get("general_lastup"))) for row in value[1:])
     ):
         raise TemporaryError(f"the answer has not the shape of a list of works: {_quote(body)}")
     return Page(value[0]["allcount"], value[1:])

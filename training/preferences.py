@@ -23,8 +23,6 @@ class PreferenceTrainer(TitleTrainer):
         ConfigError: the run would cut the model into shards, which the copy of its start cannot follow.
     """
 
-    titles_a_row = 1.0  # a preference counts as one pair, although it has two titles
-
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
         if self.is_fsdp_enabled or self.is_deepspeed_enabled:
@@ -32,6 +30,11 @@ class PreferenceTrainer(TitleTrainer):
         # Copied before a checkpoint is loaded: a resumed run measures against the same start.
         self.start = copy.deepcopy(self.model).eval().requires_grad_(False).to(self.args.device)
         self._margins: list[torch.Tensor] = []
+
+    @property
+    def titles_a_row(self) -> float:
+        """Preferences in a row of the training data, on average; each has two titles."""
+        return super().titles_a_row / 2
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         """Compute the loss: of preferences (rows with two titles each), or of pairs in an evaluation."""

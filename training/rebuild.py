@@ -8,7 +8,6 @@
 
 import argparse
 import json
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -32,7 +31,9 @@ from training.dataset import (
     write_splits,
 )
 from training.dataset_publish import NCODES_A_REQUEST, checksum
+from training.files import workspace
 from training.narou_api import ENDPOINT, MIN_PACE, NarouClient
+from training.run import public_name
 from training.shards import RawStore
 from training.split import SPLITS
 from training.works import Source, removal_list, removed_works
@@ -85,19 +86,15 @@ def rebuild(arguments: argparse.Namespace) -> dict[str, Any]:
             NarouClient(budget, arguments.endpoint, arguments.pace, arguments.contact) as client,
         ):
             fetch([ncode for ncode in ids if ncode not in removed], store, client)
-    work = arguments.out.with_name(arguments.out.name + ".building")
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
-    try:
+    with workspace(arguments.out) as work:
         settings = BuildSettings(Source(str(raw)), tuple(arguments.rules), removal_list=listed)
         _, report, declared = clean_to_parquet(settings, work)
         codes, found = _codes(work / KEPT, ids, arguments.accept_changed)
         counts = write_splits(work, declared, codes, DROPPED, report)
         facts = facts_of(settings, declared, report, counts, None)
-        facts |= {"source": f"rebuilt from {arguments.ids}", "wanted": len(ids), "found": found}
+        source = public_name(arguments.ids).removeprefix("./")
+        facts |= {"source": f"rebuilt from {source}", "as_published": True, "wanted": len(ids), "found": found}
         finish(work, arguments.out, facts, report)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     return facts
 
 
@@ -145,7 +142,9 @@ def main(argv: list[str] | None = None) -> None:
         "--input", help="folder of training/collect.py to take the works from, instead of fetching them"
     )
     parser.add_argument("--out", type=Path, required=True, help="folder of the data set")
-    parser.add_argument("--rules", type=Path, nargs="*", default=[], help="the rules files the publisher added, if any")
+    parser.add_argument(
+        "--rules", type=Path, nargs="*", action="extend", default=[], help="the rules files the publisher added, if any"
+    )
     parser.add_argument("--removal_list", type=Path, help="works to leave out")
     parser.add_argument("--accept_changed", action="store_true", help="keep works whose text is another one by now")
     parser.add_argument("--contact", default="", help="how the API's operator reaches you, for the User-Agent")

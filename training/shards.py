@@ -129,6 +129,12 @@ class RawStore:
     def _check_shards(self) -> None:
         """Keep the pages whose bytes are there and right; cut off what no page accounts for."""
         good = []
+        named = {page.shard for page in self.pages}
+        for path in self.folder.glob("works-*.gz"):  # one that was begun just before a kill is the next one
+            if path.name not in named and path.name != self._current_shard():
+                raise StoreError(
+                    f"{path} is not in {self.manifest.name}: move it away, or name another folder with --out."
+                )
         for shard in sorted({page.shard for page in self.pages} | {p.name for p in self.folder.glob("works-*.gz")}):
             pages = [page for page in self.pages if page.shard == shard]
             whole = self._whole_pages(shard, pages)

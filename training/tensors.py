@@ -15,7 +15,9 @@ from titlegen import text as codecs
 from titlegen.text import TitleCodec, codec_for
 
 CUTTING = ("mecab_kwargs", "do_lower_case", "word_tokenizer_type", "subword_tokenizer_type")
-TITLES_A_SYNOPSIS = 8  # learnt in one pass of the encoder; bounds the memory of a step
+TITLES_A_SYNOPSIS = (
+    8  # learnt in one pass of the encoder; bounds the memory of a step; even, so that no preference is cut
+)
 
 
 def tokenize(
@@ -100,11 +102,12 @@ def group_titles(rows: Dataset, at_most: int = TITLES_A_SYNOPSIS) -> Dataset:
     """Return one row for each synopsis: `labels` is then the list of its titles' ids, `titles` how many they are.
 
     Most of the work of a training step is reading; where a synopsis has several titles, it is then read once for all
-    of them. A synopsis with more than `at_most` titles gets several rows.
+    of them. A synopsis with more than `at_most` titles gets several rows. Preferences, whose labels are two titles' already,
+    stay together.
     """
     groups: dict[tuple[int, ...], list[list[int]]] = {}
-    for source, target in zip(rows["input_ids"][:], rows["labels"][:], strict=True):
-        groups.setdefault(tuple(source), []).append(target)
+    for source, labels in zip(rows["input_ids"][:], rows["labels"][:], strict=True):
+        groups.setdefault(tuple(source), []).extend(labels if "titles" in rows.column_names else [labels])
     parts = [(ids, all_[i : i + at_most]) for ids, all_ in groups.items() for i in range(0, len(all_), at_most)]
     return Dataset.from_dict(
         {

@@ -12,6 +12,7 @@ from training.collect import JST
 from training.data import SYNOPSIS_NAMES, DataError, stream_rows
 from training.shards import RawStore
 
+LARGEST = {"int32": 2**31, "int64": 2**63}
 REMOVAL_LIST = Path(__file__).resolve().parents[1] / "data" / "removal_list.txt"
 COLUMNS = {  # name -> (type, name in the API, meaning)
     "ncode": ("string", "ncode", "the work's number; https://ncode.syosetu.com/NCODE/"),
@@ -68,6 +69,8 @@ class Source:
             raise DataError(f"{self.name} has no rows in it.")
         title = self._column(first, self.title_column, ("title",), "--title_column")
         synopsis = self._column(first, self.synopsis_column, SYNOPSIS_NAMES, "--synopsis_column")
+        if title == synopsis:
+            raise DataError(f"Title and synopsis are both {title!r}: name another column.")
         kept = [n for n in COLUMNS if n not in (title, synopsis, "title", "synopsis") and _suits(n, first)]
         yield _bare(first, title, synopsis, kept)
         for number, row in enumerate(rows, 2):
@@ -103,19 +106,28 @@ def _suits(name: str, row: dict[str, Any]) -> bool:
 
 
 def _bare(row: dict[str, Any], title: str, synopsis: str, kept: list[str]) -> dict[str, Any]:
-    pair = {"title": str(row.get(title) or ""), "synopsis": str(row.get(synopsis) or "")}
+    pair = {"title": row.get(title) or "", "synopsis": row.get(synopsis) or ""}
+    for column, text in pair.items():
+        if isinstance(text, (list, dict)):
+            raise DataError(f"A {column} is a text, but one is {str(text)[:60]}: name another column.")
+        pair[column] = str(text)
     return {name: _typed(COLUMNS[name][0], row.get(name)) for name in kept} | pair
 
 
 def _typed(kind: str, value: Any) -> Any:
     if value is None or value == "":
         return "" if kind == "string" and value == "" else None
+    text = str(value).strip()
     if kind == "string":
-        return str(value)
-    try:
-        return str(value).lower() in ("1", "true") if kind == "bool" else int(value)
+        return text
+    if kind == "bool":
+        return text.lower() in ("1", "1.0", "true", "yes")
+    try:  # a table with an empty cell has 110.0 for 110
+        number = int(text) if text.lstrip("-").isdigit() else float(text)
     except ValueError:
         return None
+    whole = number == number and abs(number) < LARGEST[kind] and int(number) == number
+    return int(number) if whole else None
 
 
 def features(row: dict[str, Any]) -> Features:
