@@ -8,6 +8,7 @@ from datasets import Dataset, load_dataset
 from narou_server import DAY, START, NarouServer, make_work, original_works
 
 from training.build_dataset import main
+from training.clean import main as clean
 from training.collect import main as collect
 from training.data import DataError, load_pairs, read_json_lines
 from training.dataset_publish import dataset_tree
@@ -285,6 +286,22 @@ def test_wrong_input_is_named_and_nothing_is_written(tmp_path, change, error, wo
     with pytest.raises(error, match=word):
         main([part for option in options.items() for part in option])
     assert sorted(p.name for p in tmp_path.iterdir()) == ["p.jsonl"]
+
+
+def test_parts_that_were_cleaned_on_other_machines_give_the_same_data_set(tmp_path):
+    lines = PAIRS.read_text("utf-8").splitlines(keepends=True)[:120]
+    (tmp_path / "whole.jsonl").write_text("".join(lines), "utf-8")
+    (tmp_path / "parts").mkdir()
+    for number, part in enumerate((lines[:70], lines[70:])):
+        (tmp_path / "part.jsonl").write_text("".join(part), "utf-8")
+        clean(["--input", str(tmp_path / "part.jsonl"), "--out", str(tmp_path / str(number))])
+        shutil.move(tmp_path / str(number) / "pairs.jsonl", tmp_path / "parts" / f"{number}.jsonl")
+    for source, out in (("whole.jsonl", "one"), ("parts", "many")):
+        main(["--input", str(tmp_path / source), "--out", str(tmp_path / out)])
+    one, many = (load_dataset(str(tmp_path / out)) for out in ("one", "many"))
+    assert {name: sorted(map(str, split)) for name, split in one.items()} == {
+        name: sorted(map(str, split)) for name, split in many.items()
+    }
 
 
 def test_what_another_s_folder_holds_is_not_built_upon(tmp_path):

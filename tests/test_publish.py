@@ -29,8 +29,8 @@ from training.trees import PublishError
 SYNOPSIS = "目が覚めると、私は図書館の本になっていた。棚の向こうで司書が笑う。"
 MODEL_FILES = {
     "README.md", "config.json", "generation_config.json", "model.safetensors", "tokenizer_config.json", "vocab.txt",
-    "pipeline.py", "control.py", "constraints.py", "guidance.py", "known.py", "vocabulary.py", "selection.py", "settings.py", "text.py", "recipe.yaml",
-    "metrics.json", "trainer_state.json", "loss.png",
+    "pipeline.py", "control.py", "constraints.py", "guidance.py", "known.py", "vocabulary.py",
+    "selection.py", "settings.py", "text.py", "recipe.yaml", "metrics.json", "trainer_state.json", "loss.png",
 }  # fmt: skip
 PAIR_FILES = {"README.md", *(f"data/{split}-00000-of-00001.parquet" for split in ("train", "validation", "test"))}
 
@@ -86,7 +86,7 @@ def test_everything_goes_in_one_commit_each_with_its_tag_and_privately(world, mo
     }
     assert not [path for path in space if "__pycache__" in path]
     assert hub.repos["spaces/user/demo"].variables == {"MODEL_ID": "user/name", "MODEL_REVISION": "v1.0"}
-    assert re.findall(r": (\d+) files sent, commit", printed) == ["4", "18", str(len(space))]
+    assert re.findall(r": (\d+) files sent, commit", printed) == ["4", str(len(MODEL_FILES)), str(len(space))]
     assert "user/demo needs a token" in printed.splitlines()[-1]
 
 
@@ -169,7 +169,7 @@ def test_without_an_account_the_same_tree_goes_to_a_folder(world, model_dir, tmp
 
     target = tmp_path / "public"
     (line,) = publish(Publication(repo=str(target), model=str(model_dir)))
-    assert line == f"{target}: 18 files"
+    assert line == f"{target}: {len(MODEL_FILES)} files"
     on_hub = published(world[0].repos["models/user/name"])
     assert {p: d for p, d in contents(target).items() if p != "README.md"} == {
         p: d for p, d in on_hub.items() if p != "README.md"
