@@ -129,21 +129,26 @@ class KnownNumbers(LogitsProcessor):
     def __init__(self, vocabulary: Vocabulary, sources: Sequence[Sequence[int]]):
         self.vocabulary = vocabulary
         self.numbers = [self._numbers(ids) if ids else set() for ids in sources]
+        self._banned_after: dict[tuple[str, int], torch.Tensor] = {}
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         """Return `scores` (rows, vocabulary) with -inf for every forbidden token; `input_ids` is (rows, tokens)."""
         rows = input_ids.tolist()  # the beginning too: it may end within a number
         copies = len(rows) // len(self.numbers)
-        banned = torch.stack([self._banned(row, self.numbers[i // copies]) for i, row in enumerate(rows)])
-        return without(banned, scores)
+        return without(torch.stack([self._banned(row, i // copies) for i, row in enumerate(rows)]), scores)
 
     def _numbers(self, ids: Sequence[int]) -> set[str]:
         return {*"".join(self.vocabulary.numerals.get(i, " ") for i in ids).split(), *FREE_NUMBERS}
 
-    def _banned(self, row: list[int], numbers: set[str]) -> torch.Tensor:
-        numerals, is_numeral = self.vocabulary.numerals, self.vocabulary.is_numeral
-        start = next((i for i in reversed(range(len(row))) if row[i] not in numerals), -1) + 1
+    def _banned(self, row: list[int], source: int) -> torch.Tensor:
+        start = next((i for i in reversed(range(len(row))) if row[i] not in self.vocabulary.numerals), -1) + 1
         begun = self.vocabulary.text(row[start:])
+        if (begun, source) not in self._banned_after:  # most rows have no number under way
+            self._banned_after[begun, source] = self._not_read_after(begun, self.numbers[source])
+        return self._banned_after[begun, source]
+
+    def _not_read_after(self, begun: str, numbers: set[str]) -> torch.Tensor:
+        is_numeral = self.vocabulary.is_numeral
         on = [number for number in numbers if number.startswith(begun)]
         if not on:  # every number is free, or the title began with one that was not read
             return torch.zeros_like(is_numeral)
@@ -151,7 +156,7 @@ class KnownNumbers(LogitsProcessor):
             banned = is_numeral.clone()
         else:  # 十 must not become 十一人, and 百 not end where only 百八 was read
             banned = self.vocabulary.begins_with_numeral.clone() if begun in numbers else torch.ones_like(is_numeral)
-        for i, text in numerals.items():
+        for i, text in self.vocabulary.numerals.items():
             if any(number.startswith(begun + text) for number in on):
                 banned[i] = False
         return banned
