@@ -61,7 +61,6 @@ def build(settings: BuildSettings, out: Path) -> dict[str, Any]:
     test_since = _test_since(settings, out)
     with workspace(out) as work:
         overview, report, declared = clean_to_parquet(settings, work)
-        _check_marks(settings, declared)
         signatures = np.fromfile(work / SIGNATURES, np.uint16).reshape(-1, SIGNATURE)
         plan = SplitPlan(settings.validation_share, settings.test_share, test_since)
         decision = decide(overview, signatures, plan)
@@ -109,6 +108,7 @@ def clean_to_parquet(settings: BuildSettings, work: Path) -> tuple[Overview, Cle
                 continue
             if writer is None:
                 declared = features(batch.rows[0])
+                _check_marks(settings, declared)
                 kept = pq.ParquetWriter(work / KEPT, declared.arrow_schema, compression="zstd")
                 writer = open_files.enter_context(kept)
             writer.write_table(_table(batch, declared))
